@@ -1,0 +1,207 @@
+/* codec/codec.h: codecs and chains of them.
+ *
+ * A chain turns the cells of one chunk into stored bytes and back, in three stages, as Zarr v3 says
+ * ("Codecs", zarr-specs v3 core): array to array (transpose), array to bytes (bytes, vlen-utf8,
+ * sharding_indexed), bytes to bytes (blosc, zstd, gzip, ...). Zarr v2's filters and compressor and
+ * HDF5's filter pipeline are read into the same chain. The engine handles transpose, byte order and
+ * sharding itself while scattering; so the array stages are plain fields here, and only
+ * bytes-to-bytes stages (and vlen-utf8) are codecs with functions.
+ *
+ * "Encode order" is the order of the metadata: stage 0 is applied first when writing, last when
+ * reading.
+ *
+ * Threads: a chain is immutable after it is made and may be used from many threads; each brings its
+ * own cm_codec_work.
+ */
+#ifndef CM_CODEC_CODEC_H
+#define CM_CODEC_CODEC_H
+
+#include "chunkmill/dtype.h"
+#include "chunkmill/json.h"
+
+/* Which metadata dialect a codec's configuration is in. */
+typedef enum cm_dialect {
+    CM_ZARR3, /* {"name": "zstd", "configuration": {...}} or "zstd" */
+    CM_ZARR2, /* {"id": "zstd", "level": 5}: a numcodecs configuration */
+} cm_dialect;
+
+typedef struct cm_codec cm_codec; /* one configured bytes-to-bytes codec */
+typedef struct cm_codec_work
+    cm_codec_work; /* one thread's decompressor and compressor states, reused */
+
+/* A class of bytes-to-bytes codecs: one per file, one registry (codec/registry.c). */
+typedef struct cm_codec_class {
+    const char *name;  /* v3 name, e.g. "numcodecs.lz4" for those that v3 core does not define */
+    const char *v2_id; /* numcodecs id, NULL if there is none */
+
+    /* Make a codec from a configuration object (v3: the "configuration" member, may be NULL; v2:
+     * the whole object). Unknown members are CM_EUNSUP by name. dtype gives the type size to
+     * shuffles that leave it out. */
+    int (*parse)(const cm_json *config, cm_dialect dialect, cm_dtype dtype, cm_codec **out,
+                 cm_error *err);
+
+    /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object (v2).
+     */
+    cm_json *(*describe)(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect);
+
+    /* Most bytes that encoding n bytes can give. */
+    size_t (*bound)(const cm_codec *codec, size_t n);
+
+    /* Memory that the libraries behind it take for n bytes of decoded data, beside src and dst:
+     * what the budget is charged. */
+    size_t (*scratch)(const cm_codec *codec, size_t n, bool encoding);
+
+    /* src[0..nsrc) -> dst[0..capacity), *nout bytes. Decode: a frame that is malformed, has bytes
+     * left over or wants more than capacity is CM_EDATA. Encode: capacity is at least bound(nsrc).
+     */
+    int (*encode)(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
+                  void *dst, size_t capacity, size_t *nout, cm_error *err);
+    int (*decode)(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
+                  void *dst, size_t capacity, size_t *nout, cm_error *err);
+
+    /* Exact decoded size of a frame whose decoded size is not known from outside, or the most it
+     * can be given the next stage's exact size n: used for the middle buffers of a chain with
+     * several stages. Default (NULL): n, as for compressors whose output after decoding is exactly
+     * n. crc32c and fletcher32 are the other way round: their ENCODED size is n + 4. */
+    size_t (*encoded_size)(const cm_codec *codec,
+                           size_t n); /* exact encoded size if it is a function of n, else NULL */
+} cm_codec_class;
+
+struct cm_codec {
+    const cm_codec_class *cls;
+};
+
+void cm_codec_free(cm_codec *codec); /* codecs are one malloc'ed block each */
+
+/* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib", ...
+ */
+const cm_codec_class *cm_codec_class_named(const char *name, cm_dialect dialect);
+
+/* Make codecs by hand: HDF5 filters, the CLI's "zstd:5". level as the codec's own; shuffle for
+ * blosc: 0, 1 byte, 2 bit. */
+int cm_codec_new_zlib(int level, cm_codec **out, cm_error *err); /* HDF5 deflate, v2 "zlib" */
+int cm_codec_new_gzip(int level, cm_codec **out, cm_error *err);
+int cm_codec_new_zstd(int level, bool checksum, cm_codec **out, cm_error *err);
+int cm_codec_new_lz4(int acceleration, cm_codec **out,
+                     cm_error *err); /* numcodecs' LZ4: 4-byte size header */
+int cm_codec_new_blosc(const char *compressor, int level, int shuffle, uint32_t typesize,
+                       int64_t blocksize, cm_codec **out, cm_error *err);
+int cm_codec_new_shuffle(uint32_t typesize, cm_codec **out,
+                         cm_error *err); /* HDF5's and numcodecs' are the same bytes */
+int cm_codec_new_crc32c(cm_codec **out, cm_error *err); /* 4 bytes little-endian at the end */
+int cm_codec_new_fletcher32(cm_codec **out,
+                            cm_error *err); /* HDF5's and numcodecs': 4 bytes at the end */
+
+/* Parse the command line's NAME[:ARG]...: "blosc:zstd:5:shuffle", "zstd:3", "gzip:6", "zlib:6",
+ * "lz4:1", "lz4", "none" (*out = NULL). dtype chooses blosc's typesize. CM_EINVAL with the known
+ * names in the hint. */
+int cm_codec_from_spec(const char *spec, cm_dtype dtype, cm_codec **out, cm_error *err);
+
+int cm_codec_work_new(cm_codec_work **out, cm_error *err);
+void cm_codec_work_free(cm_codec_work *work);
+
+/* ---- chains ---------------------------------------------------------------------------------- */
+
+#define CM_MAX_STAGES 32
+
+typedef enum cm_array_codec {
+    CM_A2B_BYTES,    /* cells in a byte order */
+    CM_A2B_VLEN,     /* vlen-utf8: u32 count, then u32 length + bytes for each */
+    CM_A2B_SHARDING, /* sharding_indexed */
+    CM_A2B_CUSTOM /* a format's own cells (HDF5 strings in the global heap): see array/chunked.h's
+                     unpack */
+} cm_array_codec;
+
+typedef struct cm_chain {
+    int refcount;   /* atomic */
+    cm_dtype dtype; /* in memory */
+    int ndim;
+    int64_t shape[CM_MAX_DIMS]; /* of a chunk, in the array's own axis order */
+
+    bool transposed; /* stored axis i is array axis order[i] */
+    int order[CM_MAX_DIMS];
+
+    cm_array_codec a2b;
+    bool big_endian;      /* CM_A2B_BYTES: stored byte order */
+    bool endian_given;    /* the metadata has an "endian" member (absent for one-byte types) */
+    uint32_t stored_size; /* bytes per cell as stored; dtype.size but for CM_A2B_CUSTOM, 0 for
+                             CM_A2B_VLEN */
+
+    int nstages; /* bytes to bytes, encode order; HDF5's filter i is stage i */
+    cm_codec *stages[CM_MAX_STAGES];
+
+    /* CM_A2B_SHARDING: inner chunks of inner->shape, whose number along each axis divides; an index
+     * of (offset, nbytes) pairs. */
+    struct cm_chain *inner;
+    struct cm_chain
+        *index; /* chain of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
+    bool index_at_start;
+} cm_chain;
+
+cm_chain *cm_chain_ref(cm_chain *chain);
+void cm_chain_unref(cm_chain *chain);
+
+/* A chain of "bytes" in little-endian order for this chunk shape, no stages. */
+int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err);
+int cm_chain_append(cm_chain *chain, cm_codec *stage,
+                    cm_error *err); /* takes stage, also on failure */
+
+/* From v3's "codecs" array: shape is the chunk's (for sharding: the shard's). Every rule of the
+ * spec is checked: exactly one array-to-bytes codec, transpose a permutation, inner shape divides,
+ * index codecs of fixed size. Unknown codecs: CM_EUNSUP by name, unless the object has
+ * must_understand: false. */
+int cm_chain_parse_v3(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
+                      cm_chain **out, cm_error *err);
+cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc);
+
+/* From v2's "filters" and "compressor" (JSON null or values), "order" 'C' or 'F', and the byte
+ * order of the dtype. */
+int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char order,
+                      bool big_endian, cm_dtype dtype, int ndim, const int64_t *shape,
+                      cm_chain **out, cm_error *err);
+
+/* One-line text for people: "transpose(1,0) blosc(zstd:5,shuffle,4) crc32c", "none"; sharding shows
+ * "shard[16,16](zstd:0)". Appended as a new string. */
+char *cm_chain_text(const cm_chain *chain, cm_error *err);
+
+/* True when the stored bytes of two chains with the same chunk shape are interchangeable. */
+bool cm_chain_equal(const cm_chain *a, const cm_chain *b);
+
+/* Bytes of one decoded chunk as stored (after the array stages, before bytes-to-bytes): nelem *
+ * stored_size. Checked at making: fits size_t. */
+size_t cm_chain_stored_nbytes(const cm_chain *chain);
+
+/* Most bytes of an encoded chunk; and exact size if fixed (no compressor), else 0. */
+size_t cm_chain_bound(const cm_chain *chain, size_t stored_nbytes);
+size_t cm_chain_fixed_nbytes(const cm_chain *chain);
+
+/* What the budget must be charged for decoding (encoding) one chunk beside the encoded bytes and
+ * the final stored bytes: middle buffers and the libraries' own memory. */
+size_t cm_chain_decode_scratch(const cm_chain *chain, size_t stored_nbytes);
+size_t cm_chain_encode_scratch(const cm_chain *chain, size_t stored_nbytes);
+
+/* Bytes-to-bytes part only. Stages whose bit i is set in skip_mask were not applied (HDF5 filter
+ * mask) and are left out. scratch: cm_chain_middle_nbytes() bytes, may be NULL when that is 0.
+ * decode: the result must be exactly nstored bytes, else CM_EDATA. With CM_A2B_VLEN the size is
+ * unknown: pass the capacity in nstored and take the real size from *nout; capacity too small is
+ * CM_ELIMIT with *nout = size needed if known (0 otherwise). A chain without stages: memcpy
+ * (callers avoid it by reading in place). */
+size_t cm_chain_middle_nbytes(const cm_chain *chain, size_t stored_nbytes);
+int cm_chain_decode(const cm_chain *chain, cm_codec_work *work, uint32_t skip_mask, const void *src,
+                    size_t nsrc, void *dst, size_t nstored, size_t *nout, void *scratch,
+                    cm_error *err);
+int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src, size_t nsrc,
+                    void *dst, size_t capacity, size_t *nout, void *scratch, cm_error *err);
+
+/* vlen-utf8 (numcodecs VLenUTF8): decode src into nelem views whose bytes are inside src (no
+ * copies); every string must be valid UTF-8, the count must be nelem and nothing may be left over
+ * (CM_EDATA). */
+int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
+size_t cm_vlen_encoded_nbytes(const cm_string *src,
+                              size_t nelem); /* SIZE_MAX on overflow or a string over 4 GiB */
+void cm_vlen_encode(const cm_string *src, size_t nelem, void *dst);
+
+/* True when s is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool cm_utf8_valid(const char *s, size_t nbytes);
+
+#endif

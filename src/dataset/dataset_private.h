@@ -1,0 +1,94 @@
+/* dataset/dataset_private.h: how formats build a dataset.
+ *
+ * One malloc'ed tree; strings are copied in. Attributes live in one JSON document per dataset. A
+ * format driver makes an empty dataset, adds groups, dimensions, variables and attributes in file
+ * order, and hands it out.
+ */
+#ifndef CM_DATASET_DATASET_PRIVATE_H
+#define CM_DATASET_DATASET_PRIVATE_H
+
+#include "array/array_private.h"
+#include "array/chunked.h"
+#include "chunkmill/dataset.h"
+
+struct cm_group {
+    cm_dataset *dataset;
+    cm_group *parent;
+    char *name, *path;
+    cm_group **groups;
+    size_t ngroups, groups_capacity;
+    cm_variable **variables;
+    size_t nvariables, variables_capacity;
+    cm_dimension *dimensions;
+    size_t ndimensions, dimensions_capacity;
+    cm_attribute *attributes;
+    size_t nattributes, attributes_capacity;
+};
+
+struct cm_variable {
+    cm_group *group;
+    char *name, *path;
+    cm_array *array;   /* owned reference or NULL */
+    cm_error *problem; /* owned or NULL; exactly one of array and problem is set when the driver is
+                          done */
+    int ndim;          /* also known for most unreadable variables */
+    int64_t shape[CM_MAX_DIMS];
+    char *dimensions[CM_MAX_DIMS]; /* owned, NULL where unnamed */
+    cm_attribute *attributes;
+    size_t nattributes, attributes_capacity;
+    cm_storage storage; /* its pointers are owned (cm_variable_set_storage copies) */
+};
+
+struct cm_dataset {
+    cm_context *ctx;
+    char *uri;
+    char format[48];
+    cm_json_doc *doc; /* owns all attribute values */
+    cm_group *root;
+    void *owner; /* the driver's or join's own state, freed last with owner_free */
+    void (*owner_free)(void *owner);
+};
+
+/* An empty dataset with a root group. */
+int cm_dataset_new(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
+                   cm_error *err);
+
+/* Names: any UTF-8 without '/' or NUL, not empty; duplicates in one group are CM_EDATA. */
+int cm_group_add_group(cm_group *g, const char *name, cm_group **out, cm_error *err);
+int cm_group_add_dimension(cm_group *g, const char *name, int64_t length, bool unlimited,
+                           cm_error *err);
+int cm_group_add_variable(cm_group *g, const char *name, cm_variable **out, cm_error *err);
+
+/* The dimension that name means in g: g's own, else the parent's and so on. NULL when there is
+ * none. */
+const cm_dimension *cm_group_scope_dimension(const cm_group *g, const char *name);
+
+/* value must belong to ds->doc (make it with cm_json_new_* on it, or cm_json_copy). Replaces one of
+ * the same name in place. */
+int cm_group_add_attribute(cm_group *g, const char *name, const cm_json *value, cm_dtype dtype,
+                           cm_error *err);
+int cm_variable_add_attribute(cm_variable *v, const char *name, const cm_json *value,
+                              cm_dtype dtype, cm_error *err);
+bool cm_variable_delete_attribute(cm_variable *v, const char *name);
+bool cm_group_delete_attribute(cm_group *g, const char *name);
+
+/* JSON value of n native cells of a numeric, bool or complex dtype (complex: [re, im]); one cell
+ * gives a scalar when scalar is true. float32 as the double that equals it. NULL when out of
+ * memory. */
+cm_json *cm_json_from_cells(cm_json_doc *doc, cm_dtype dtype, const void *cells, size_t n,
+                            bool scalar);
+
+/* The other way: one cell of dtype from a JSON scalar (number, or for complex [re, im]; "NaN",
+ * "Infinity", "-Infinity" strings too). false when it does not fit exactly (float32: nearest is
+ * accepted). Not for strings. */
+bool cm_cell_from_json(const cm_json *v, cm_dtype dtype, void *cell);
+
+/* Give the variable its array (takes the reference) and its ndim and shape from it. */
+void cm_variable_set_array(cm_variable *v, cm_array *array);
+/* Or the reason why it cannot be read. object and variable parts are filled in when empty. */
+int cm_variable_set_problem(cm_variable *v, const cm_error *why, cm_error *err);
+int cm_variable_set_dimension(cm_variable *v, int axis, const char *name, cm_error *err);
+int cm_variable_set_storage(cm_variable *v, int ndim, const int64_t *chunks, const int64_t *shards,
+                            const char *codecs, const char *stored_dtype, bool raw, cm_error *err);
+
+#endif

@@ -1,0 +1,21 @@
+/* format/format.h: one driver per format; store -> dataset. */
+#ifndef CM_FORMAT_FORMAT_H
+#define CM_FORMAT_FORMAT_H
+
+#include "dataset/dataset_private.h"
+
+/* A driver opens object `key` of store (a file; for Zarr the store itself with key "" or a group
+ * path below it). uri is for messages. The datasets' arrays keep their own references to store. */
+int cm_zarr_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                 cm_dataset **out, cm_error *err);
+int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                 cm_dataset **out, cm_error *err);
+int cm_netcdf3_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                    cm_dataset **out, cm_error *err);
+
+/* CM_BYTES to CM_STRING, as both NetCDF drivers need it for char variables: a map array (src is
+ * taken, also on failure) whose cells are src's without trailing NULs. Bytes that are not UTF-8 are
+ * CM_EDATA when read. */
+int cm_array_bytes_to_string(cm_array *src, cm_array **out, cm_error *err);
+
+#endif
