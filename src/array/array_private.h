@@ -94,6 +94,8 @@ struct cm_array {
 int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
                   const int64_t *shape, const void *fill, const char *label, const char *path,
                   cm_error *err);
+/* Replace the fill value (dtype.size bytes; a string's bytes are copied). */
+int cm_array_set_fill(cm_array *a, const void *fill, cm_error *err);
 void cm_array_deinit(cm_array *a); /* what init made; the concrete free calls it, then free(a) */
 
 int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_sink *sink,
@@ -139,6 +141,7 @@ typedef struct cm_raw_piece {
     bool absent_is_fill;
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
     uint32_t stored_size;
+    uint64_t object_nbytes; /* not 0: the object must have exactly this many bytes */
     int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                   cm_error *err);
 } cm_raw_piece;

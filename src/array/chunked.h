@@ -65,6 +65,7 @@ const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for 
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
 cm_store *cm_chunked_store(const cm_array *a);
 const char *cm_chunked_key(const cm_array *a);
+const cm_table *cm_chunked_table(const cm_array *a);
 
 /* Ready-made tables. */
 

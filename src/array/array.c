@@ -1,0 +1,117 @@
+/* array/array.c: what all arrays share: reference count, shape, fill value, and the calls through
+ * the table of functions. The concrete arrays are chunked.c, callback.c, subset.c, concat.c and
+ * map.c.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/array_private.h"
+#include "base/memory.h"
+
+int cm_array_set_fill(cm_array *a, const void *fill, cm_error *err)
+{
+    size_t extra = 0;
+    if (fill && a->dtype.kind == CM_STRING)
+        extra = ((const cm_string *)fill)->nbytes;
+    void *p = cm_calloc(1, a->dtype.size + extra, err);
+    if (!p)
+        return CM_ENOMEM;
+    if (fill) {
+        memcpy(p, fill, a->dtype.size);
+        if (a->dtype.kind == CM_STRING) {
+            cm_string *s = p;
+            char *bytes = (char *)p + a->dtype.size;
+            if (extra)
+                memcpy(bytes, s->data, extra);
+            s->data = extra ? bytes : NULL;
+        }
+    }
+    free(a->fill);
+    a->fill = p;
+    return 0;
+}
+
+int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
+                  const int64_t *shape, const void *fill, const char *label, const char *path,
+                  cm_error *err)
+{
+    a->vt = vt;
+    a->refcount = 1;
+    a->dtype = dtype;
+    a->ndim = ndim;
+    if (ndim < 0 || ndim > CM_MAX_DIMS)
+        return cm_error_set(err, CM_EUNSUP, "%d dimensions, at most %d are supported", ndim,
+                            CM_MAX_DIMS);
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 0)
+            return cm_error_set(err, CM_EDATA, "negative length of dimension %d", i);
+        a->shape[i] = shape[i];
+    }
+    if (cm_shape_nelem(ndim, shape) < 0)
+        return cm_error_set(err, CM_EUNSUP, "more than 2^63 cells");
+    if (cm_array_set_fill(a, fill, err))
+        return CM_ENOMEM;
+    if (label && !(a->label = cm_strdup(label, err)))
+        return CM_ENOMEM;
+    if (path && !(a->path = cm_strdup(path, err)))
+        return CM_ENOMEM;
+    return 0;
+}
+
+void cm_array_deinit(cm_array *a)
+{
+    free(a->fill);
+    free(a->label);
+    free(a->path);
+}
+
+cm_array *cm_array_ref(cm_array *a)
+{
+    __atomic_add_fetch(&a->refcount, 1, __ATOMIC_RELAXED);
+    return a;
+}
+
+void cm_array_unref(cm_array *a)
+{
+    if (a && __atomic_sub_fetch(&a->refcount, 1, __ATOMIC_ACQ_REL) == 0)
+        a->vt->free(a);
+}
+
+int cm_array_ndim(const cm_array *a)
+{
+    return a->ndim;
+}
+
+const int64_t *cm_array_shape(const cm_array *a)
+{
+    return a->shape;
+}
+
+cm_dtype cm_array_dtype(const cm_array *a)
+{
+    return a->dtype;
+}
+
+const void *cm_array_fill(const cm_array *a)
+{
+    return a->fill;
+}
+
+int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_sink *sink,
+                  cm_error *err)
+{
+    assert(region->ndim == a->ndim);
+    return a->vt->plan(a, region, frame, sink, err);
+}
+
+cm_axis_grid cm_array_grid(const cm_array *a, int axis)
+{
+    assert(axis >= 0 && axis < a->ndim);
+    return a->vt->grid(a, axis);
+}
+
+cm_read_cost cm_array_cost(cm_array *a)
+{
+    return a->vt->cost(a);
+}

@@ -1,0 +1,162 @@
+/* array/table_listed.c: chunks listed one by one, as an HDF5 B-tree gives them.
+ *
+ * While growing: an array of (linear grid index, offset, nbytes, mask), sorted at freeze. Frozen,
+ * it is either dense     offset u64 + nbytes u32 + mask u32 for every grid cell (16 bytes), offset
+ * UINT64_MAX where nothing is sparse    the sorted list itself (32 bytes a chunk), searched by
+ * halving whichever is smaller; lengths over 4 GiB force sparse. An unwritten chunk is
+ * CM_AT_NOWHERE.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/chunked.h"
+#include "base/bytes.h"
+#include "base/memory.h"
+
+typedef struct listing {
+    uint64_t index, offset, nbytes;
+    uint32_t mask;
+} listing;
+
+typedef struct dense {
+    uint64_t offset;
+    uint32_t nbytes, mask;
+} dense;
+
+struct cm_listed {
+    cm_table base;
+    int ndim;
+    int64_t grid[CM_MAX_DIMS];
+    uint64_t ncells, max_nbytes;
+    listing *list;
+    size_t n, capacity;
+    dense *dense;
+};
+
+void cm_listed_free(cm_listed *l)
+{
+    if (l) {
+        free(l->list);
+        free(l->dense);
+        free(l);
+    }
+}
+
+static void free_table(cm_table *t)
+{
+    cm_listed_free((cm_listed *)t);
+}
+
+static uint64_t max_nbytes(const cm_table *t)
+{
+    return ((const cm_listed *)t)->max_nbytes;
+}
+
+int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err)
+{
+    int64_t n = cm_shape_nelem(ndim, grid);
+    if (n < 0)
+        return cm_error_set(err, CM_EDATA, "a chunk grid of more than 2^63 chunks");
+    cm_listed *l = cm_calloc(1, sizeof *l, err);
+    if (!l)
+        return CM_ENOMEM;
+    l->ndim = ndim;
+    memcpy(l->grid, grid, (size_t)ndim * sizeof *grid);
+    l->ncells = (uint64_t)n;
+    *out = l;
+    return 0;
+}
+
+int cm_listed_add(cm_listed *l, const int64_t *coord, uint64_t offset, uint64_t nbytes,
+                  uint32_t skip_mask, cm_error *err)
+{
+    uint64_t index = 0;
+    for (int i = 0; i < l->ndim; i++) {
+        if (coord[i] < 0 || coord[i] >= l->grid[i])
+            return cm_error_set(err, CM_EDATA,
+                                "chunk coordinate %lld of axis %d is outside the grid of %lld",
+                                (long long)coord[i], i, (long long)l->grid[i]);
+        index = index * (uint64_t)l->grid[i] + (uint64_t)coord[i];
+    }
+    if (cm_grow(&l->list, &l->capacity, l->n + 1, sizeof *l->list, err))
+        return CM_ENOMEM;
+    l->list[l->n++] = (listing){index, offset, nbytes, skip_mask};
+    if (nbytes > l->max_nbytes)
+        l->max_nbytes = nbytes;
+    return 0;
+}
+
+static int by_index(const void *va, const void *vb)
+{
+    const listing *a = va, *b = vb;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static int locate(const cm_table *t, const int64_t *coord, cm_location *out, cm_error *err)
+{
+    const cm_listed *l = (const cm_listed *)t;
+    (void)err;
+    uint64_t index = 0;
+    for (int i = 0; i < l->ndim; i++)
+        index = index * (uint64_t)l->grid[i] + (uint64_t)coord[i];
+    out->key[0] = 0;
+    out->inline_data = NULL;
+    out->where = CM_AT_NOWHERE;
+    if (l->dense) {
+        const dense *d = &l->dense[index];
+        if (d->offset != UINT64_MAX) {
+            out->where = CM_AT_RANGE;
+            out->offset = d->offset;
+            out->nbytes = d->nbytes;
+            out->skip_mask = d->mask;
+        }
+        return 0;
+    }
+    listing want = {.index = index};
+    const listing *f = l->n ? bsearch(&want, l->list, l->n, sizeof *l->list, by_index) : NULL;
+    if (f) {
+        out->where = CM_AT_RANGE;
+        out->offset = f->offset;
+        out->nbytes = f->nbytes;
+        out->skip_mask = f->mask;
+    }
+    return 0;
+}
+
+static int make_dense(cm_listed *l, cm_error *err)
+{
+    l->dense = cm_calloc((size_t)l->ncells, sizeof *l->dense, err);
+    if (!l->dense)
+        return CM_ENOMEM;
+    for (uint64_t i = 0; i < l->ncells; i++)
+        l->dense[i].offset = UINT64_MAX;
+    for (size_t i = 0; i < l->n; i++)
+        l->dense[l->list[i].index] =
+            (dense){l->list[i].offset, (uint32_t)l->list[i].nbytes, l->list[i].mask};
+    free(l->list);
+    l->list = NULL;
+    return 0;
+}
+
+int cm_listed_freeze(cm_listed *l, cm_table **out, cm_error *err)
+{
+    bool sorted = true;
+    for (size_t i = 1; i < l->n; i++)
+        sorted = sorted && l->list[i - 1].index < l->list[i].index;
+    if (!sorted)
+        qsort(l->list, l->n, sizeof *l->list, by_index);
+    int r = 0;
+    for (size_t i = 1; i < l->n && !r; i++)
+        if (l->list[i - 1].index == l->list[i].index)
+            r = cm_error_set(err, CM_EDATA, "chunk %llu is listed twice",
+                             (unsigned long long)l->list[i].index);
+    if (!r && l->ncells / 2 <= l->n && l->max_nbytes <= UINT32_MAX)
+        r = make_dense(l, err);
+    if (r) {
+        cm_listed_free(l);
+        return r;
+    }
+    l->base = (cm_table){locate, free_table, max_nbytes};
+    *out = &l->base;
+    return 0;
+}

@@ -1,0 +1,316 @@
+/* format/open.c: from a URI to a dataset.
+ *
+ * A URI becomes a local path (a path as it is, or a file:// URI), the path a store and a key, the
+ * content says which driver opens it. A directory is a Zarr store or group, or lies inside one:
+ * then the nearest directory above it that has Zarr metadata is the store and the rest is the key.
+ * All else is refused by saying what it is and what to do instead: most failures of an open are one
+ * of a dozen mistakes, and each has a sentence here or in recognise.c.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/memory.h"
+#include "format/format.h"
+#include "format/recognise.h"
+
+static const char *const format_names[] = {"zarr", "hdf5", "netcdf3"};
+enum wanted { WANT_ZARR, WANT_HDF5, WANT_NETCDF3, WANT_ANY };
+
+/* ---- the path of a URI ----------------------------------------------------------------------- */
+
+/* Length of "scheme" when uri begins with "scheme://", else 0. */
+static size_t scheme_length(const char *uri)
+{
+    size_t n = 0;
+    while ((uri[n] >= 'a' && uri[n] <= 'z') || (uri[n] >= 'A' && uri[n] <= 'Z') ||
+           (n && ((uri[n] >= '0' && uri[n] <= '9') || strchr("+-.", uri[n] ? uri[n] : ' '))))
+        n++;
+    return n && strncmp(uri + n, "://", 3) == 0 ? n : 0;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* RFC 8089: file:///path or file://localhost/path, with percent escapes. */
+static int path_of_file_uri(const char *uri, char **out, cm_error *err)
+{
+    const char *s = uri + strlen("file://");
+    if (strncmp(s, "localhost/", 10) == 0)
+        s += 9;
+    if (*s != '/')
+        return cm_error_set(err, CM_EINVAL,
+                            "a file URI names an absolute path after three slashes: "
+                            "file:///directory/name");
+    char *path = cm_strdup(s, err);
+    if (!path)
+        return CM_ENOMEM;
+    char *to = path;
+    for (; *s; s++) {
+        if (*s != '%') {
+            *to++ = *s;
+            continue;
+        }
+        int high = hex(s[1]), low = high < 0 ? -1 : hex(s[2]);
+        if (low < 0 || (high == 0 && low == 0)) {
+            free(path);
+            return cm_error_set(err, CM_EINVAL, "bad percent escape in a file URI");
+        }
+        *to++ = (char)(high << 4 | low);
+        s += 2;
+    }
+    *to = 0;
+    *out = path;
+    return 0;
+}
+
+static int path_of_uri(const char *uri, char **out, cm_error *err)
+{
+    size_t n = scheme_length(uri);
+    if (n == 4 && strncmp(uri, "file", 4) == 0)
+        return path_of_file_uri(uri, out, err);
+    if (n) {
+        cm_error_set(err, CM_EUNSUP, "%.*s:// is not a place that can be read: local files are",
+                     (int)n, uri);
+        cm_error_hint(err, "download it first, or mount it");
+        return CM_EUNSUP;
+    }
+    if (!*uri)
+        return cm_error_set(err, CM_EINVAL, "an empty name");
+    *out = cm_strdup(uri, err);
+    return *out ? 0 : CM_ENOMEM;
+}
+
+/* ---- directories ----------------------------------------------------------------------------- */
+
+static bool is_there(const char *directory, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int n = snprintf(path, sizeof path, "%s/%s", directory, name);
+    return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0;
+}
+
+static bool has_zarr_metadata(const char *directory)
+{
+    static const char *const names[] = {"zarr.json", ".zgroup", ".zarray", ".zmetadata"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (is_there(directory, names[i]))
+            return true;
+    return false;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n > m && strcmp(s + n - m, end) == 0;
+}
+
+/* Say what a directory without Zarr metadata holds. */
+static int not_a_store(const char *path, cm_error *err)
+{
+    static const char *const endings[] = {".nc",   ".nc4", ".h5",  ".hdf5", ".zarr",
+                                          ".grib", ".grb", ".tif", ".nc.gz"};
+    enum { N = sizeof endings / sizeof endings[0] };
+    size_t counts[N] = {0}, all = 0, most = 0;
+    if (is_there(path, "manifests") && is_there(path, "snapshots"))
+        return cm_error_set(err, CM_EUNSUP, "the directory is an Icechunk repository");
+    if (is_there(path, "attributes.json"))
+        return cm_error_set(err, CM_EUNSUP, "the directory is an N5 container");
+    DIR *d = opendir(path);
+    if (!d)
+        return cm_error_set_os(err, errno, "cannot list the directory");
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        all++;
+        for (size_t i = 0; i < N; i++)
+            counts[i] += ends_with(e->d_name, endings[i]);
+    }
+    closedir(d);
+    for (size_t i = 1; i < N; i++)
+        if (counts[i] > counts[most])
+            most = i;
+    if (all == 0)
+        return cm_error_set(err, CM_EUNSUP, "the directory is empty");
+    if (counts[most] == 0) {
+        cm_error_set(err, CM_EUNSUP,
+                     "the directory is not a Zarr store: it has no zarr.json, .zgroup or .zarray");
+        return CM_EUNSUP;
+    }
+    bool one = counts[most] == 1;
+    cm_error_set(err, CM_EUNSUP, "the directory is not a Zarr store; it holds %zu %s %s",
+                 counts[most], endings[most],
+                 strcmp(endings[most], ".zarr") == 0 ? (one ? "store" : "stores")
+                                                     : (one ? "file" : "files"));
+    cm_error_hint(err, one ? "name it: %s/*%s" : "name them: %s/*%s", path, endings[most]);
+    return CM_EUNSUP;
+}
+
+/* The nearest directory above path (which is cut there) with Zarr metadata; *rest: what was cut
+ * off, in the same block. false: there is none. */
+static bool store_above(char *path, const char **rest)
+{
+    for (size_t i = strlen(path); i-- > 1;) {
+        if (path[i] != '/')
+            continue;
+        path[i] = 0;
+        if (has_zarr_metadata(path)) {
+            *rest = path + i + 1;
+            return true;
+        }
+        path[i] = '/';
+    }
+    return false;
+}
+
+/* Without "//", "/./" and a "/" at the end. */
+static void tidy(char *path)
+{
+    char *to = path;
+    for (const char *s = path; *s;) {
+        if (s[0] == '/' && s[1] == '/')
+            s++;
+        else if (s[0] == '/' && s[1] == '.' && (s[2] == '/' || s[2] == 0))
+            s += 2;
+        else
+            *to++ = *s++;
+    }
+    *to = 0;
+    if (to == path)
+        strcpy(path, "/"); /* it was "/.": there is room */
+    else if (to > path + 1 && to[-1] == '/')
+        to[-1] = 0;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static int open_zarr(cm_context *ctx, const char *path, const char *key, const char *uri,
+                     cm_dataset **out, cm_error *err)
+{
+    cm_store *store = NULL;
+    int ret = cm_store_open_local(ctx, path, CM_DURABLE_NONE, &store, err);
+    if (ret == 0)
+        ret = cm_zarr_open(ctx, store, key, uri, out, err);
+    cm_store_unref(store);
+    return ret;
+}
+
+static int open_directory(cm_context *ctx, char *path, const char *uri, enum wanted want,
+                          cm_dataset **out, cm_error *err)
+{
+    const char *rest = "";
+    if (want == WANT_HDF5 || want == WANT_NETCDF3)
+        return cm_error_set(err, CM_EDATA, "a directory, not a file of the format %s",
+                            format_names[want]);
+    if (has_zarr_metadata(path) || store_above(path, &rest))
+        return open_zarr(ctx, path, rest, uri, out, err);
+    return not_a_store(path, err);
+}
+
+/* The content against what was asked for. */
+static int check_content(const cm_recognised *r, enum wanted want, cm_error *err)
+{
+    cm_content asked = want == WANT_HDF5 ? CM_CONTENT_HDF5 : CM_CONTENT_NETCDF3;
+    if (want == WANT_ZARR) {
+        cm_error_set(err, CM_EDATA, "%s%sa Zarr store is a directory", r->name ? r->name : "",
+                     r->name ? ", but " : "");
+        return CM_EDATA;
+    }
+    if (want != WANT_ANY && r->name && r->content != asked) {
+        cm_error_set(err, CM_EDATA, "%s, not %s as was asked for", r->name, format_names[want]);
+        if (r->content != CM_CONTENT_OTHER)
+            cm_error_hint(err, "leave the format out");
+        return CM_EDATA;
+    }
+    if (want != WANT_ANY || r->content != CM_CONTENT_OTHER)
+        return 0;
+    if (r->name)
+        cm_error_set(err, CM_EUNSUP, "%s", r->name);
+    else
+        cm_error_set(err, CM_EUNSUP, "of no known format: neither NetCDF, HDF5 nor Zarr");
+    if (r->hint)
+        cm_error_hint(err, "%s", r->hint);
+    return CM_EUNSUP;
+}
+
+static int open_file(cm_context *ctx, char *path, const char *uri, enum wanted want,
+                     cm_dataset **out, cm_error *err)
+{
+    char *slash = strrchr(path, '/');
+    const char *key = slash ? slash + 1 : path;
+    const char *directory = !slash ? "." : slash == path ? "/" : path;
+    if (slash)
+        *slash = 0;
+    cm_store *store = NULL;
+    cm_recognised r = {.content = CM_CONTENT_OTHER};
+    int ret = cm_store_open_local(ctx, directory, CM_DURABLE_NONE, &store, err);
+    if (ret == 0)
+        ret = cm_recognise(store, key, &r, err);
+    if (ret == 0)
+        ret = check_content(&r, want, err);
+    if (ret == 0 && (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5)))
+        ret = cm_hdf5_open(ctx, store, key, uri, out, err);
+    else if (ret == 0)
+        ret = cm_netcdf3_open(ctx, store, key, uri, out, err);
+    cm_store_unref(store);
+    return ret;
+}
+
+static int open_path(cm_context *ctx, char *path, const char *uri, enum wanted want,
+                     cm_dataset **out, cm_error *err)
+{
+    struct stat st;
+    const char *rest = NULL;
+    if (stat(path, &st) != 0) {
+        int e = errno;
+        if ((e == ENOENT || e == ENOTDIR) && (want == WANT_ANY || want == WANT_ZARR) &&
+            store_above(path, &rest))
+            return open_zarr(ctx, path, rest, uri, out, err);
+        return cm_error_set_os(err, e, "cannot open");
+    }
+    if (S_ISDIR(st.st_mode))
+        return open_directory(ctx, path, uri, want, out, err);
+    if (!S_ISREG(st.st_mode))
+        return cm_error_set(err, CM_EUNSUP, "neither a regular file nor a directory");
+    return open_file(ctx, path, uri, want, out, err);
+}
+
+int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
+                    cm_error *err)
+{
+    *out = NULL;
+    enum wanted want = WANT_ANY;
+    char *path = NULL;
+    int ret = 0;
+    if (format) {
+        for (want = WANT_ZARR; want < WANT_ANY; want++)
+            if (strcmp(format, format_names[want]) == 0)
+                break;
+        if (want == WANT_ANY) {
+            cm_error_set(err, CM_EINVAL, "there is no format called %s", format);
+            cm_error_hint(err, "zarr, hdf5 or netcdf3");
+            ret = CM_EINVAL;
+        }
+    }
+    if (ret == 0)
+        ret = path_of_uri(uri, &path, err);
+    if (ret == 0) {
+        tidy(path);
+        ret = open_path(ctx, path, uri, want, out, err);
+    }
+    free(path);
+    if (ret)
+        cm_error_object(err, uri);
+    return ret;
+}
