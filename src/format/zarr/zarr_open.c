@@ -110,12 +110,11 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 {
     cm_table *table = NULL;
     cm_array *array = NULL;
-    char *prefix = NULL, *text = NULL, *key = cm_zarr_key_join(o->key, node->path, err);
+    char *text = NULL, *prefix = cm_zarr_key_join(o->key, node->path, err);
     const cm_chain *chain = m->chain;
     const int64_t *chunks = m->chunk, *shards = NULL;
-    int r = key && (prefix = cm_sprintf(err, "%s%s", key, *key ? "/" : "")) ? 0 : CM_ENOMEM;
-    if (r == 0)
-        r = cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err);
+    int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err)
+                   : CM_ENOMEM;
     if (r == 0 && !(text = cm_chain_text(chain, err)))
         r = CM_ENOMEM;
     if (r) {
@@ -149,7 +148,6 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 out:
     free(text);
     free(prefix);
-    free(key);
     return r;
 }
 
