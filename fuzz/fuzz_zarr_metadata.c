@@ -62,7 +62,8 @@ static void read_small(cm_context *ctx, cm_array *a)
 static int copy_group(cm_context *ctx, cm_zarr_writer *w, const cm_group *g)
 {
     cm_error err;
-    int r = cm_zarr_writer_add_group(w, cm_group_path(g), g->attributes, g->nattributes, &err);
+    int r = cm_zarr_writer_add_group(w, cm_group_path(g), g->attributes.items, g->attributes.count,
+                                     &err);
     for (size_t i = 0; i < cm_group_nvariables(g); i++) {
         const cm_variable *v = cm_group_variable(g, i);
         cm_array *a = cm_variable_array(v);
@@ -80,8 +81,8 @@ static int copy_group(cm_context *ctx, cm_zarr_writer *w, const cm_group *g)
                                        cm_chain_ref((cm_chain *)(uintptr_t)cm_chunked_chain(a)),
                                    .fill = cm_array_fill(a),
                                    .dimensions = (const char *const *)v->dimensions,
-                                   .attributes = v->attributes,
-                                   .nattributes = v->nattributes};
+                                   .attributes = v->attributes.items,
+                                   .nattributes = v->attributes.count};
         int added = cm_zarr_writer_add_array(w, &spec, NULL, &err);
         cm_chain_unref(spec.chain);
         if (added && added != CM_EUNSUP && added != CM_EINVAL)

@@ -75,10 +75,8 @@ static int variable_attributes(const opening *o, cm_variable *v, const cm_zarr_m
 
 static bool group_has_dimension(const cm_group *g, const char *name)
 {
-    for (size_t i = 0; i < g->ndimensions; i++)
-        if (!strcmp(g->dimensions[i].name, name))
-            return true;
-    return false;
+    const cm_dimension *found = cm_group_scope_dimension(g, name); /* or an ancestor's */
+    return found && found >= g->dimensions && found < g->dimensions + g->ndimensions;
 }
 
 static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *err)
