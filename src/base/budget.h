@@ -19,13 +19,17 @@
 typedef struct cm_budget cm_budget;
 
 int cm_budget_new(uint64_t limit, cm_budget **out, cm_error *err);
-void cm_budget_free(cm_budget *b);
+void cm_budget_free(cm_budget *b); /* NULL is legal; nobody may be waiting */
+
+/* Call fn(user, taken) after every successful take, outside the budget's lock: the block cache lets
+ * go of idle blocks there. Set once, before the budget is used by a second thread. */
+void cm_budget_on_take(cm_budget *b, void (*fn)(void *user, uint64_t taken), void *user);
 
 /* Take nbytes, waiting for them; `what` names them in errors ("chunk c/0/0 of /tas"). Stops with
  * CM_ECANCEL when *ctx is cancelled (ctx may be NULL). CM_ELIMIT when nbytes is above the limit. */
 int cm_budget_take(cm_budget *b, cm_context *ctx, uint64_t nbytes, const char *what, cm_error *err);
 
-/* Take nbytes if they are there right now. */
+/* Take nbytes if they are there right now and nobody waits in line. */
 bool cm_budget_try(cm_budget *b, uint64_t nbytes);
 void cm_budget_give(cm_budget *b, uint64_t nbytes);
 

@@ -16,8 +16,10 @@
 #ifndef CM_CODEC_CODEC_H
 #define CM_CODEC_CODEC_H
 
+#include "base/buffer.h"
 #include "chunkmill/dtype.h"
 #include "chunkmill/json.h"
+#include "text/utf8.h"
 
 /* Which metadata dialect a codec's configuration is in. */
 typedef enum cm_dialect {
@@ -51,20 +53,31 @@ typedef struct cm_codec_class {
      * what the budget is charged. */
     size_t (*scratch)(const cm_codec *codec, size_t n, bool encoding);
 
-    /* src[0..nsrc) -> dst[0..capacity), *nout bytes. Decode: a frame that is malformed, has bytes
-     * left over or wants more than capacity is CM_EDATA. Encode: capacity is at least bound(nsrc).
-     */
+    /* src[0..nsrc) -> dst[0..capacity), *nout bytes. Decode: a frame that is malformed or has bytes
+     * left over is CM_EDATA; one that wants more than capacity is CM_ELIMIT, with *nout the size it
+     * wants where the frame says so, else 0 (a chain makes CM_EDATA of it where the size is known).
+     * Encode: capacity is at least bound(nsrc). src and dst do not overlap; but a codec with `view`
+     * also encodes in place, src == dst. */
     int (*encode)(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
                   void *dst, size_t capacity, size_t *nout, cm_error *err);
     int (*decode)(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
                   void *dst, size_t capacity, size_t *nout, cm_error *err);
 
-    /* Exact decoded size of a frame whose decoded size is not known from outside, or the most it
-     * can be given the next stage's exact size n: used for the middle buffers of a chain with
-     * several stages. Default (NULL): n, as for compressors whose output after decoding is exactly
-     * n. crc32c and fletcher32 are the other way round: their ENCODED size is n + 4. */
-    size_t (*encoded_size)(const cm_codec *codec,
-                           size_t n); /* exact encoded size if it is a function of n, else NULL */
+    /* For checksums, whose decoded bytes lie unchanged inside the encoded ones: check src and say
+     * where, so that a chain need not copy. NULL for all others. */
+    int (*view)(const cm_codec *codec, const void *src, size_t nsrc, size_t *offset, size_t *nbytes,
+                cm_error *err);
+
+    /* Exact encoded size of n bytes if it is a function of n (shuffle: n, crc32c: n + 4), which is
+     * what a shard's index needs; NULL for compressors. */
+    size_t (*encoded_size)(const cm_codec *codec, size_t n);
+
+    /* Append the text for people: "zstd:3", "blosc(zstd:5,shuffle,4)". */
+    int (*text)(const cm_codec *codec, cm_buffer *out, cm_error *err);
+
+    /* Of two codecs of this class: does each decode what the other encodes; exactly: and are they
+     * configured alike (level and all)? */
+    bool (*equal)(const cm_codec *a, const cm_codec *b, bool exactly);
 } cm_codec_class;
 
 struct cm_codec {
@@ -130,8 +143,10 @@ typedef struct cm_chain {
     int nstages; /* bytes to bytes, encode order; HDF5's filter i is stage i */
     cm_codec *stages[CM_MAX_STAGES];
 
-    /* CM_A2B_SHARDING: inner chunks of inner->shape, whose number along each axis divides; an index
-     * of (offset, nbytes) pairs. */
+    /* CM_A2B_SHARDING: inner chunks of inner->shape, which is in the order of the stored axes
+     * (after the transpose) and divides the shard's; an index of (offset, nbytes) pairs. Stages
+     * after a sharding codec (a compressed shard) are legal but rare; their decoded size is not
+     * known. */
     struct cm_chain *inner;
     struct cm_chain
         *index; /* chain of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
@@ -149,7 +164,8 @@ int cm_chain_append(cm_chain *chain, cm_codec *stage,
 /* From v3's "codecs" array: shape is the chunk's (for sharding: the shard's). Every rule of the
  * spec is checked: exactly one array-to-bytes codec, transpose a permutation, inner shape divides,
  * index codecs of fixed size. Unknown codecs: CM_EUNSUP by name, unless the object has
- * must_understand: false. */
+ * must_understand: false, which the core specification (v3.1, "must_understand") lets a reader
+ * leave out. */
 int cm_chain_parse_v3(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
                       cm_chain **out, cm_error *err);
 cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc);
@@ -164,8 +180,12 @@ int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char or
  * "shard[16,16](zstd:0)". Appended as a new string. */
 char *cm_chain_text(const cm_chain *chain, cm_error *err);
 
-/* True when the stored bytes of two chains with the same chunk shape are interchangeable. */
+/* True when the stored bytes of two chains with the same chunk shape are interchangeable: each
+ * decodes what the other encodes. Compression levels do not matter, nor does blosc's compressor. */
 bool cm_chain_equal(const cm_chain *a, const cm_chain *b);
+
+/* The same, and configured alike: what one encodes the other would have encoded the same way. */
+bool cm_chain_identical(const cm_chain *a, const cm_chain *b);
 
 /* Bytes of one decoded chunk as stored (after the array stages, before bytes-to-bytes): nelem *
  * stored_size. Checked at making: fits size_t. */
@@ -182,10 +202,12 @@ size_t cm_chain_encode_scratch(const cm_chain *chain, size_t stored_nbytes);
 
 /* Bytes-to-bytes part only. Stages whose bit i is set in skip_mask were not applied (HDF5 filter
  * mask) and are left out. scratch: cm_chain_middle_nbytes() bytes, may be NULL when that is 0.
- * decode: the result must be exactly nstored bytes, else CM_EDATA. With CM_A2B_VLEN the size is
- * unknown: pass the capacity in nstored and take the real size from *nout; capacity too small is
- * CM_ELIMIT with *nout = size needed if known (0 otherwise). A chain without stages: memcpy
- * (callers avoid it by reading in place). */
+ * decode: the result must be exactly nstored bytes, else CM_EDATA. With CM_A2B_VLEN
+ * and CM_A2B_SHARDING the size is unknown: pass the capacity in
+ * nstored and take the real size from *nout; capacity too small is CM_ELIMIT with *nout = size
+ * needed if known (0 otherwise: try twice as much). A chain without stages: memcpy (callers avoid
+ * it by reading in place). encode: nsrc decoded bytes, capacity at least cm_chain_bound(nsrc),
+ * scratch for nsrc. No buffer may overlap another. */
 size_t cm_chain_middle_nbytes(const cm_chain *chain, size_t stored_nbytes);
 int cm_chain_decode(const cm_chain *chain, cm_codec_work *work, uint32_t skip_mask, const void *src,
                     size_t nsrc, void *dst, size_t nstored, size_t *nout, void *scratch,
@@ -194,14 +216,11 @@ int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src,
                     void *dst, size_t capacity, size_t *nout, void *scratch, cm_error *err);
 
 /* vlen-utf8 (numcodecs VLenUTF8): decode src into nelem views whose bytes are inside src (no
- * copies); every string must be valid UTF-8, the count must be nelem and nothing may be left over
- * (CM_EDATA). */
+ * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may
+ * be left over (CM_EDATA). */
 int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
 size_t cm_vlen_encoded_nbytes(const cm_string *src,
                               size_t nelem); /* SIZE_MAX on overflow or a string over 4 GiB */
 void cm_vlen_encode(const cm_string *src, size_t nelem, void *dst);
-
-/* True when s is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
-bool cm_utf8_valid(const char *s, size_t nbytes);
 
 #endif

@@ -38,8 +38,8 @@ typedef struct cm_zarr_array_spec {
     cm_chain *chain; /* ref'd. chain->shape is the shape of one stored object: the chunk's, or for a
                         sharding chain the shard's; lengths >= 1, may exceed the shape */
     const void *fill; /* v3: the array's fill_value, one native cell, copied; NULL chooses: the
-                         `_FillValue` attribute if it is a value of dtype, else NaN for floats and
-                         complex, 0, false, "". Pass cm_array_fill() of a source that is itself a
+                         `_FillValue` attribute if it is a value of dtype, else NaN for floats, 0,
+                         false, "". Pass cm_array_fill() of a source that is itself a
                          Zarr v3 array, else NULL. v2: ignored, since there `_FillValue` decides */
     const char *const *dimensions;  /* ndim names, NULL where unnamed; NULL: no names at all */
     const cm_attribute *attributes; /* copied; with `_FillValue`, without dimension names */
@@ -56,7 +56,7 @@ void cm_zarr_writer_free(cm_zarr_writer *w); /* NULL is legal */
 
 /* Set the attributes of the group at path ("/" is the root, "/a/b"), making it and its parents when
  * they are not there. Groups without attributes of their own need no call: add_array makes parents.
- * Raises CM_EINVAL (a name that Zarr reserves: "", only dots, "__...", "zarr.json", ".zarray"...),
+ * Raises CM_EINVAL (a name that Zarr reserves: "", only dots, "zarr.json", ".zarray"...),
  * CM_EEXIST (an array has that path), CM_ENOMEM. */
 int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attribute *attributes,
                              size_t nattributes, cm_error *err);

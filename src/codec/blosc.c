@@ -1,0 +1,243 @@
+/* codec/blosc.c: the Blosc 1 container, Zarr v3 "blosc" and numcodecs "blosc", by c-blosc.
+ *
+ * A frame is a 16-byte header (version, compressor's version, flags, type size, then decoded size,
+ * block size and frame size as 32-bit little-endian numbers) and separately compressed blocks. The
+ * header is checked here before the library sees it: the frame size must be the bytes that there
+ * are and the decoded size must fit. Only c-blosc's _ctx calls with one internal thread are used:
+ * they share no state and read no environment.
+ */
+#include <blosc.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "codec/codec_private.h"
+
+typedef struct {
+    cm_codec base;
+    const char *compressor; /* one of compressors[] */
+    int level, shuffle;
+    uint32_t typesize;
+    int64_t blocksize;
+} blosc_codec;
+
+static const char *const compressors[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
+static const char *const shuffles[] = {"noshuffle", "shuffle", "bitshuffle"};
+enum { NCOMPRESSORS = 6, NSHUFFLES = 3, HEADER = 16 };
+
+static const blosc_codec *self(const cm_codec *codec)
+{
+    return (const blosc_codec *)codec;
+}
+
+int cm_codec_new_blosc(const char *compressor, int level, int shuffle, uint32_t typesize,
+                       int64_t blocksize, cm_codec **out, cm_error *err)
+{
+    const char *known = NULL;
+    for (int i = 0; i < NCOMPRESSORS && compressor; i++)
+        if (strcmp(compressor, compressors[i]) == 0)
+            known = compressors[i];
+    if (!known) {
+        int r = cm_error_set(err, CM_EINVAL, "blosc: unknown compressor \"%s\"",
+                             compressor ? compressor : "");
+        cm_error_hint(err, "blosclz, lz4, lz4hc, snappy, zlib or zstd");
+        return r;
+    }
+    if (level < 0 || level > 9 || shuffle < 0 || shuffle >= NSHUFFLES || typesize == 0 ||
+        blocksize < 0 || blocksize > INT32_MAX)
+        return cm_error_set(err, CM_EINVAL,
+                            "blosc: level %d, shuffle %d, type size %u or block size %" PRId64
+                            " is out of bounds",
+                            level, shuffle, typesize, blocksize);
+    blosc_codec *b;
+    int r = cm_codec_alloc(&cm_class_blosc, sizeof *b, &b, err);
+    if (r)
+        return r;
+    b->compressor = known;
+    b->level = level;
+    b->shuffle = shuffle;
+    b->typesize = typesize;
+    b->blocksize = blocksize;
+    *out = &b->base;
+    return 0;
+}
+
+/* numcodecs: shuffle is a number, -1 chooses by the type size, which is the array's. */
+static int parse_v2(const cm_json *config, cm_dtype dtype, cm_codec **out, cm_error *err)
+{
+    const char *cname = "lz4";
+    int64_t level = 5, shuffle = 1, blocksize = 0;
+    int64_t typesize = dtype.kind == CM_STRING ? 1 : dtype.size;
+    const cm_config_field fields[] = {
+        {.key = "cname", .string = &cname},
+        {.key = "clevel", .max = 9, .value = &level},
+        {.key = "shuffle", .min = -1, .max = 2, .value = &shuffle},
+        {.key = "blocksize", .max = INT32_MAX, .value = &blocksize},
+        {.key = "typesize", .min = 1, .max = UINT32_MAX, .value = &typesize, .null_allowed = true},
+    };
+    int r = cm_config_read(config, CM_ZARR2, "blosc", fields, 5, err);
+    if (r)
+        return r;
+    if (shuffle == -1)
+        shuffle = typesize == 1 ? BLOSC_BITSHUFFLE : BLOSC_SHUFFLE;
+    return cm_codec_new_blosc(cname, (int)level, (int)shuffle, (uint32_t)typesize, blocksize, out,
+                              err);
+}
+
+/* typesize is required unless there is no shuffle; what is absent else has zarr-python's default.
+ */
+static int parse_v3(const cm_json *config, cm_codec **out, cm_error *err)
+{
+    const char *cname = "zstd", *shuffle = NULL;
+    int64_t level = 5, blocksize = 0, typesize = 0;
+    const cm_config_field fields[] = {
+        {.key = "typesize", .max = UINT32_MAX, .value = &typesize, .null_allowed = true},
+        {.key = "cname", .string = &cname, .required = true},
+        {.key = "clevel", .max = 9, .value = &level},
+        {.key = "shuffle", .string = &shuffle, .required = true},
+        {.key = "blocksize", .max = INT32_MAX, .value = &blocksize},
+    };
+    int r = cm_config_read(config, CM_ZARR3, "blosc", fields, 5, err);
+    if (r)
+        return r;
+    int mode = -1;
+    for (int i = 0; i < NSHUFFLES; i++)
+        if (strcmp(shuffle, shuffles[i]) == 0)
+            mode = i;
+    if (mode < 0)
+        return cm_error_set(err, CM_EDATA, "codec blosc: unknown shuffle \"%s\"", shuffle);
+    if (typesize == 0 && mode != BLOSC_NOSHUFFLE)
+        return cm_error_set(err, CM_EDATA, "codec blosc: typesize is missing or 0");
+    return cm_codec_new_blosc(cname, (int)level, mode, typesize ? (uint32_t)typesize : 1, blocksize,
+                              out, err);
+}
+
+static int blosc_parse(const cm_json *config, cm_dialect dialect, cm_dtype dtype, cm_codec **out,
+                       cm_error *err)
+{
+    int r = dialect == CM_ZARR2 ? parse_v2(config, dtype, out, err) : parse_v3(config, out, err);
+    if (r == CM_EINVAL) { /* the caller did nothing wrong: the metadata did */
+        r = CM_EDATA;
+        if (err)
+            err->code = r;
+    }
+    return r;
+}
+
+static cm_json *blosc_describe(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect)
+{
+    const blosc_codec *b = self(codec);
+    cm_json *c, *o = cm_config_describe(doc, &cm_class_blosc, "blosc", dialect, &c);
+    bool v3 = dialect == CM_ZARR3;
+    if (!o || (v3 && cm_json_set_int64(doc, c, "typesize", b->typesize)) ||
+        cm_json_set_string(doc, c, "cname", b->compressor) ||
+        cm_json_set_int64(doc, c, "clevel", b->level) ||
+        (v3 ? cm_json_set_string(doc, c, "shuffle", shuffles[b->shuffle])
+            : cm_json_set_int64(doc, c, "shuffle", b->shuffle)) ||
+        cm_json_set_int64(doc, c, "blocksize", b->blocksize))
+        return NULL;
+    return o;
+}
+
+static size_t blosc_bound(const cm_codec *codec, size_t n)
+{
+    (void)codec;
+    return n + BLOSC_MAX_OVERHEAD;
+}
+
+/* Blocks that c-blosc chooses itself are at most 1 MiB; it takes three of them. The compressor's
+ * own state, made anew for every block, comes on top. */
+static size_t blosc_scratch(const cm_codec *codec, size_t n, bool encoding)
+{
+    size_t block = self(codec)->blocksize > 1 << 20 ? (size_t)self(codec)->blocksize : 1u << 20;
+    if (block > n)
+        block = n;
+    return 3 * block + ((size_t)(encoding ? 16 : 1) << 20) / (encoding ? 4 : 4);
+}
+
+static int blosc_encode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
+                        void *dst, size_t capacity, size_t *nout, cm_error *err)
+{
+    (void)work;
+    const blosc_codec *b = self(codec);
+    if (nsrc > BLOSC_MAX_BUFFERSIZE)
+        return cm_error_set(err, CM_EUNSUP, "blosc: a chunk of %zu bytes is over its limit of %d",
+                            nsrc, BLOSC_MAX_BUFFERSIZE);
+    /* Given more room than a plain copy takes, c-blosc may use it; given just that, it copies. */
+    if (capacity > nsrc + BLOSC_MAX_OVERHEAD)
+        capacity = nsrc + BLOSC_MAX_OVERHEAD;
+    int n = blosc_compress_ctx(b->level, b->shuffle, b->typesize, nsrc, src, dst, capacity,
+                               b->compressor, (size_t)b->blocksize, 1);
+    if (n <= 0)
+        return cm_error_set(err, CM_EINVAL, "blosc: cannot encode %zu bytes with %s (%d)", nsrc,
+                            b->compressor, n);
+    *nout = (size_t)n;
+    return 0;
+}
+
+static int blosc_decode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
+                        void *dst, size_t capacity, size_t *nout, cm_error *err)
+{
+    (void)codec;
+    (void)work;
+    *nout = 0;
+    const uint8_t *h = src;
+    if (nsrc < HEADER)
+        return cm_error_set(err, CM_EDATA, "blosc: a frame cannot be %zu bytes", nsrc);
+    if (h[0] > BLOSC_VERSION_FORMAT)
+        return cm_error_set(err, CM_EUNSUP, "blosc: format version %d (c-blosc2)", h[0]);
+    uint32_t nbytes = cm_load_le32(h + 4), cbytes = cm_load_le32(h + 12);
+    if (cbytes != nsrc)
+        return cm_error_set(err, CM_EDATA, "blosc: the frame says %u bytes, but there are %zu",
+                            cbytes, nsrc);
+    if (nbytes > capacity) {
+        *nout = nbytes;
+        return cm_error_set(err, CM_ELIMIT, "blosc: decodes to %u bytes, more than %zu", nbytes,
+                            capacity);
+    }
+    size_t checked = 0;
+    if (nbytes == 0)
+        return 0;
+    int n = blosc_cbuffer_validate(src, nsrc, &checked) < 0
+                ? -1
+                : blosc_decompress_ctx(src, dst, nbytes, 1);
+    if (n < 0 || (uint32_t)n != nbytes)
+        return cm_error_set(err, CM_EDATA, "blosc: corrupted frame (%zu bytes, %u decoded)", nsrc,
+                            nbytes);
+    *nout = nbytes;
+    return 0;
+}
+
+static int blosc_text(const cm_codec *codec, cm_buffer *out, cm_error *err)
+{
+    const blosc_codec *b = self(codec);
+    int r =
+        cm_buffer_printf(out, err, "blosc(%s:%d,%s", b->compressor, b->level, shuffles[b->shuffle]);
+    if (!r && b->shuffle)
+        r = cm_buffer_printf(out, err, ",%u", b->typesize);
+    if (!r && b->blocksize)
+        r = cm_buffer_printf(out, err, ",block %" PRId64, b->blocksize);
+    return r ? r : cm_buffer_append_string(out, ")", err);
+}
+
+/* A frame says by itself how it was made, so any decodes any. */
+static bool blosc_equal(const cm_codec *a, const cm_codec *b, bool exactly)
+{
+    const blosc_codec *x = self(a), *y = self(b);
+    return !exactly ||
+           (x->compressor == y->compressor && x->level == y->level && x->shuffle == y->shuffle &&
+            x->blocksize == y->blocksize && x->typesize == y->typesize);
+}
+
+const cm_codec_class cm_class_blosc = {
+    .name = "blosc",
+    .v2_id = "blosc",
+    .parse = blosc_parse,
+    .describe = blosc_describe,
+    .bound = blosc_bound,
+    .scratch = blosc_scratch,
+    .encode = blosc_encode,
+    .decode = blosc_decode,
+    .text = blosc_text,
+    .equal = blosc_equal,
+};

@@ -1,0 +1,152 @@
+/* codec/chain.c: chains as objects: making, counting references, sizes.
+ *
+ * Every size that the engine needs beforehand comes from here: the decoded chunk, the most and the
+ * exact number of encoded bytes, the middle buffers and what the libraries take. They saturate at
+ * SIZE_MAX instead of overflowing, so an absurd chunk fails at the budget, by name.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "codec/codec_private.h"
+
+static size_t plus(size_t a, size_t b)
+{
+    size_t sum;
+    return cm_add_size(a, b, &sum) ? sum : SIZE_MAX;
+}
+
+/* ---- making -----------------------------------------------------------------------------------
+ */
+
+int cm_chain_alloc(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err)
+{
+    if (ndim < 0 || ndim > CM_MAX_DIMS)
+        return cm_error_set(err, CM_EUNSUP, "%d dimensions, more than %d", ndim, CM_MAX_DIMS);
+    size_t nbytes = dtype.size ? dtype.size : 1;
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 1)
+            return cm_error_set(err, CM_EDATA, "chunk length %" PRId64 " along axis %d", shape[i],
+                                i);
+        if (!cm_mul_size(nbytes, (size_t)shape[i], &nbytes) || nbytes > PTRDIFF_MAX)
+            return cm_error_set(err, CM_ELIMIT, "a chunk is larger than memory can be");
+    }
+    cm_chain *c = cm_calloc(1, sizeof *c, err);
+    if (!c)
+        return CM_ENOMEM;
+    c->refcount = 1;
+    c->dtype = dtype;
+    c->ndim = ndim;
+    for (int i = 0; i < ndim; i++) {
+        c->shape[i] = shape[i];
+        c->order[i] = i;
+    }
+    c->a2b = CM_A2B_BYTES;
+    c->endian_given = cm_dtype_word(dtype) > 1;
+    c->stored_size = dtype.size;
+    *out = c;
+    return 0;
+}
+
+int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err)
+{
+    if (dtype.kind == CM_NONE || dtype.kind == CM_STRING || dtype.size == 0)
+        return cm_error_set(err, CM_EINVAL, "bytes cannot hold this type: cells of no fixed size");
+    return cm_chain_alloc(dtype, ndim, shape, out, err);
+}
+
+int cm_chain_append(cm_chain *chain, cm_codec *stage, cm_error *err)
+{
+    if (chain->nstages == CM_MAX_STAGES) {
+        cm_codec_free(stage);
+        return cm_error_set(err, CM_EUNSUP, "more than %d codecs in a chain", CM_MAX_STAGES);
+    }
+    chain->stages[chain->nstages++] = stage;
+    return 0;
+}
+
+cm_chain *cm_chain_ref(cm_chain *chain)
+{
+    if (chain)
+        __atomic_add_fetch(&chain->refcount, 1, __ATOMIC_RELAXED);
+    return chain;
+}
+
+void cm_chain_unref(cm_chain *chain)
+{
+    if (!chain || __atomic_sub_fetch(&chain->refcount, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    for (int i = 0; i < chain->nstages; i++)
+        cm_codec_free(chain->stages[i]);
+    cm_chain_unref(chain->inner);
+    cm_chain_unref(chain->index);
+    free(chain);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------
+ */
+
+bool cm_chain_size_known(const cm_chain *chain)
+{
+    return chain->a2b == CM_A2B_BYTES || chain->a2b == CM_A2B_CUSTOM;
+}
+
+size_t cm_chain_stored_nbytes(const cm_chain *chain)
+{
+    size_t n = chain->stored_size;
+    for (int i = 0; i < chain->ndim; i++)
+        if (!cm_mul_size(n, (size_t)chain->shape[i], &n))
+            return SIZE_MAX;
+    return n;
+}
+
+static size_t stage_bound(const cm_codec *stage, size_t n)
+{
+    /* No bound function adds more than n + 1 MiB. */
+    return n > PTRDIFF_MAX - ((size_t)1 << 20) ? SIZE_MAX : stage->cls->bound(stage, n);
+}
+
+size_t cm_chain_bound(const cm_chain *chain, size_t stored_nbytes)
+{
+    size_t n = stored_nbytes;
+    for (int i = 0; i < chain->nstages; i++)
+        n = stage_bound(chain->stages[i], n);
+    return n;
+}
+
+size_t cm_chain_fixed_nbytes(const cm_chain *chain)
+{
+    if (!cm_chain_size_known(chain))
+        return 0;
+    size_t n = cm_chain_stored_nbytes(chain);
+    for (int i = 0; i < chain->nstages; i++) {
+        const cm_codec *s = chain->stages[i];
+        if (!s->cls->encoded_size || n > PTRDIFF_MAX)
+            return 0;
+        n = s->cls->encoded_size(s, n);
+    }
+    return n;
+}
+
+static size_t scratch(const cm_chain *chain, size_t stored_nbytes, bool encoding)
+{
+    size_t n = stored_nbytes, total = cm_chain_middle_nbytes(chain, stored_nbytes);
+    for (int i = 0; i < chain->nstages; i++) {
+        const cm_codec *s = chain->stages[i];
+        total = plus(total, s->cls->scratch(s, n, encoding));
+        n = stage_bound(s, n);
+    }
+    return total;
+}
+
+size_t cm_chain_decode_scratch(const cm_chain *chain, size_t stored_nbytes)
+{
+    return scratch(chain, stored_nbytes, false);
+}
+
+size_t cm_chain_encode_scratch(const cm_chain *chain, size_t stored_nbytes)
+{
+    return scratch(chain, stored_nbytes, true);
+}

@@ -1,0 +1,322 @@
+/* codec/chain_parse_v3.c: a chain from Zarr v3's "codecs" (core specification 3.1, "Codecs" and
+ * "Extensions"; transpose, bytes and sharding-indexed codec specifications).
+ *
+ * An entry is a name, or an object of name, configuration and must_understand. The list is a walk
+ * through two states: while the chunk is still an array, transposes may come, then one codec that
+ * makes bytes; after it only bytes-to-bytes codecs. Several transposes become one. What follows a
+ * transpose sees the stored axes, so an inner chunk's shape is in their order.
+ *
+ * A codec that this program does not know is an error by name; with must_understand: false it is
+ * left out, as the specification allows for codecs.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "codec/codec_private.h"
+
+enum { DEPTH_MAX = 8 /* of sharding within sharding */ };
+
+typedef struct {
+    cm_dtype dtype;
+    int ndim;
+    cm_chain *chain;
+    int64_t stored[CM_MAX_DIMS]; /* the chunk's shape along the stored axes */
+    bool have_bytes;
+    int depth;
+} walk;
+
+static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
+                        int depth, cm_chain **out, cm_error *err);
+
+/* ---- one entry --------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    const char *name;
+    const cm_json *config;
+    bool optional; /* must_understand: false */
+} entry;
+
+static int read_entry(const cm_json *v, entry *out, cm_error *err)
+{
+    *out = (entry){.name = cm_json_string(v)};
+    const cm_json *name = v;
+    if (!out->name) {
+        if (!cm_json_is(v, CM_JSON_OBJECT))
+            return cm_error_set(err, CM_EDATA, "codecs: an entry is neither a name nor an object");
+        name = cm_json_get(v, "name");
+        out->name = cm_json_string(name);
+        out->config = cm_json_get(v, "configuration");
+        out->optional = cm_config_ignorable(v);
+    }
+    if (!out->name || strlen(out->name) != cm_json_string_nbytes(name))
+        return cm_error_set(err, CM_EDATA, "codecs: an entry has no name");
+    for (size_t i = 0; i < cm_json_count(v); i++) {
+        const char *key = cm_json_key(v, i);
+        const cm_json *member = cm_json_at(v, i);
+        if (strcmp(key, "must_understand") == 0 && !cm_json_is(member, CM_JSON_BOOL))
+            return cm_error_set(err, CM_EDATA, "codec %s: must_understand is not true or false",
+                                out->name);
+        if (strcmp(key, "name") != 0 && strcmp(key, "configuration") != 0 &&
+            strcmp(key, "must_understand") != 0 && !cm_config_ignorable(member))
+            return cm_error_set(err, CM_EUNSUP, "codec %s: unknown member \"%s\"", out->name, key);
+    }
+    if (out->config && !cm_json_is(out->config, CM_JSON_OBJECT))
+        return cm_error_set(err, CM_EDATA, "codec %s: the configuration is not an object",
+                            out->name);
+    return 0;
+}
+
+/* The configuration's members must all be among keys (NULL-terminated). */
+static int known_members(const entry *e, const char *const *keys, cm_error *err)
+{
+    for (size_t i = 0; i < cm_json_count(e->config); i++) {
+        const char *key = cm_json_key(e->config, i);
+        bool known = cm_config_ignorable(cm_json_at(e->config, i));
+        for (const char *const *k = keys; *k && !known; k++)
+            known = strcmp(*k, key) == 0;
+        if (!known)
+            return cm_error_set(err, CM_EUNSUP, "codec %s: unknown configuration member \"%s\"",
+                                e->name, key);
+    }
+    return 0;
+}
+
+/* ---- the codecs of arrays ---------------------------------------------------------------------
+ */
+
+static int read_order(const cm_json *order, int ndim, int *out, cm_error *err)
+{
+    const char *letter = cm_json_string(order); /* "C" and "F": stores from before the final v3 */
+    bool f = letter && strcmp(letter, "F") == 0;
+    if (letter && !f && strcmp(letter, "C") != 0)
+        return cm_error_set(err, CM_EDATA, "codec transpose: order \"%s\"", letter);
+    if (!letter && (!cm_json_is(order, CM_JSON_ARRAY) || cm_json_count(order) != (size_t)ndim))
+        return cm_error_set(err, CM_EDATA, "codec transpose: order is not a list of %d axes", ndim);
+    bool seen[CM_MAX_DIMS] = {false};
+    for (int i = 0; i < ndim; i++) {
+        int64_t axis = f ? ndim - 1 - i : i;
+        if (!letter && !cm_json_int64(cm_json_at(order, (size_t)i), &axis))
+            axis = -1;
+        if (axis < 0 || axis >= ndim || seen[axis])
+            return cm_error_set(err, CM_EDATA, "codec transpose: order is no permutation of 0..%d",
+                                ndim - 1);
+        seen[axis] = true;
+        out[i] = (int)axis;
+    }
+    return 0;
+}
+
+static int add_transpose(walk *w, const entry *e, cm_error *err)
+{
+    int second[CM_MAX_DIMS], first[CM_MAX_DIMS];
+    int r = known_members(e, (const char *const[]){"order", NULL}, err);
+    if (!r)
+        r = read_order(cm_json_get(e->config, "order"), w->ndim, second, err);
+    if (r)
+        return r;
+    cm_chain *c = w->chain;
+    memcpy(first, c->order, sizeof first);
+    c->transposed = false;
+    for (int i = 0; i < w->ndim; i++) {
+        c->order[i] = first[second[i]];
+        w->stored[i] = c->shape[c->order[i]];
+        c->transposed |= c->order[i] != i;
+    }
+    return 0;
+}
+
+static int set_bytes(walk *w, const entry *e, cm_error *err)
+{
+    const char *endian = NULL;
+    const cm_config_field field = {.key = "endian", .string = &endian, .null_allowed = true};
+    int r = cm_config_read(e->config, CM_ZARR3, "bytes", &field, 1, err);
+    if (r)
+        return r;
+    cm_chain *c = w->chain;
+    char name[24];
+    if (w->dtype.kind == CM_STRING)
+        return cm_error_set(err, CM_EDATA,
+                            "codec bytes cannot hold variable-length strings: vlen-utf8 can");
+    if (endian && strcmp(endian, "little") != 0 && strcmp(endian, "big") != 0)
+        return cm_error_set(err, CM_EDATA, "codec bytes: endian \"%s\" is not little or big",
+                            endian);
+    if (!endian && cm_dtype_word(w->dtype) > 1)
+        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for %s",
+                            cm_dtype_name(w->dtype, name, sizeof name));
+    c->endian_given = endian != NULL;
+    c->big_endian = endian && strcmp(endian, "big") == 0;
+    return 0;
+}
+
+static int set_vlen(walk *w, const entry *e, cm_error *err)
+{
+    int r = cm_config_read(e->config, CM_ZARR3, "vlen-utf8", NULL, 0, err);
+    if (r)
+        return r;
+    char name[24];
+    if (w->dtype.kind != CM_STRING)
+        return cm_error_set(err, CM_EDATA, "codec vlen-utf8 cannot hold %s",
+                            cm_dtype_name(w->dtype, name, sizeof name));
+    w->chain->a2b = CM_A2B_VLEN;
+    w->chain->endian_given = false;
+    w->chain->stored_size = 0;
+    return 0;
+}
+
+static int read_chunk_shape(const walk *w, const cm_json *shape, int64_t *inner, int64_t *count,
+                            cm_error *err)
+{
+    if (!cm_json_is(shape, CM_JSON_ARRAY) || cm_json_count(shape) != (size_t)w->ndim)
+        return cm_error_set(err, CM_EDATA,
+                            "codec sharding_indexed: chunk_shape is not a list of %d lengths",
+                            w->ndim);
+    for (int i = 0; i < w->ndim; i++) {
+        if (!cm_json_int64(cm_json_at(shape, (size_t)i), &inner[i]) || inner[i] < 1)
+            return cm_error_set(err, CM_EDATA,
+                                "codec sharding_indexed: bad chunk length along axis %d", i);
+        if (w->stored[i] % inner[i])
+            return cm_error_set(err, CM_EDATA,
+                                "codec sharding_indexed: chunk length %" PRId64
+                                " does not divide the shard's %" PRId64 " along axis %d",
+                                inner[i], w->stored[i], i);
+        count[i] = w->stored[i] / inner[i];
+    }
+    return 0;
+}
+
+/* The index is an array of shape counts + [2]; its size must follow from its shape. */
+static int parse_index(walk *w, const cm_json *codecs, int64_t *count, cm_error *err)
+{
+    if (w->ndim + 1 > CM_MAX_DIMS)
+        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: an array of %d dimensions",
+                            w->ndim);
+    count[w->ndim] = 2;
+    int r = parse_codecs(codecs, cm_dtype_of(CM_UINT64, 0), w->ndim + 1, count, w->depth + 1,
+                         &w->chain->index, err);
+    if (r) {
+        cm_error_prefix(err, "index_codecs");
+        return r;
+    }
+    const cm_chain *index = w->chain->index;
+    if (index->a2b != CM_A2B_BYTES || cm_chain_fixed_nbytes(index) == 0)
+        return cm_error_set(err, CM_EDATA,
+                            "codec sharding_indexed: index_codecs are not of fixed size");
+    if (index->transposed)
+        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: a transposed index");
+    return 0;
+}
+
+static int set_sharding(walk *w, const entry *e, cm_error *err)
+{
+    static const char *const keys[] = {"chunk_shape", "codecs", "index_codecs", "index_location",
+                                       NULL};
+    if (w->depth >= DEPTH_MAX)
+        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: nested more than %d deep",
+                            DEPTH_MAX);
+    int64_t inner[CM_MAX_DIMS], count[CM_MAX_DIMS + 1];
+    int r = known_members(e, keys, err);
+    if (!r)
+        r = read_chunk_shape(w, cm_json_get(e->config, "chunk_shape"), inner, count, err);
+    if (r)
+        return r;
+    cm_chain *c = w->chain;
+    c->a2b = CM_A2B_SHARDING;
+    const cm_json *location = cm_json_get(e->config, "index_location");
+    const char *where = location ? cm_json_string(location) : "end";
+    if (!where || (strcmp(where, "start") != 0 && strcmp(where, "end") != 0))
+        return cm_error_set(err, CM_EDATA,
+                            "codec sharding_indexed: index_location is not start or end");
+    c->index_at_start = strcmp(where, "start") == 0;
+    r = parse_codecs(cm_json_get(e->config, "codecs"), w->dtype, w->ndim, inner, w->depth + 1,
+                     &c->inner, err);
+    return r ? r : parse_index(w, cm_json_get(e->config, "index_codecs"), count, err);
+}
+
+/* ---- the list ---------------------------------------------------------------------------------
+ */
+
+static int add_stage(walk *w, const entry *e, const cm_codec_class *cls, cm_error *err)
+{
+    bool numcodecs = strncmp(e->name, "numcodecs.", 10) == 0;
+    cm_codec *codec;
+    int r = cls->parse(e->config, numcodecs ? CM_ZARR2 : CM_ZARR3, w->dtype, &codec, err);
+    return r ? r : cm_chain_append(w->chain, codec, err);
+}
+
+static int unknown(const entry *e, cm_error *err)
+{
+    int r = cm_error_set(err, CM_EUNSUP, "codec \"%s\" is not supported", e->name);
+    cm_buffer names;
+    cm_buffer_init(&names, sizeof err->hint);
+    if (cm_buffer_append_string(&names, "known: transpose, bytes, vlen-utf8, sharding_indexed, ",
+                                NULL) == 0 &&
+        cm_codec_names(CM_ZARR3, &names, NULL) == 0)
+        cm_error_hint(err, "%.*s", (int)names.nbytes, (const char *)names.data);
+    cm_buffer_deinit(&names);
+    return r;
+}
+
+static int add_entry(walk *w, const cm_json *v, cm_error *err)
+{
+    typedef int (*array_codec_fn)(walk *, const entry *, cm_error *);
+    static const struct {
+        const char *name;
+        array_codec_fn add;
+        bool makes_bytes;
+    } array_codecs[] = {
+        {"transpose", add_transpose, false},
+        {"bytes", set_bytes, true},
+        {"vlen-utf8", set_vlen, true},
+        {"sharding_indexed", set_sharding, true},
+    };
+    entry e;
+    int r = read_entry(v, &e, err);
+    if (r)
+        return r;
+    for (size_t i = 0; i < sizeof array_codecs / sizeof array_codecs[0]; i++) {
+        if (strcmp(array_codecs[i].name, e.name) != 0)
+            continue;
+        if (w->have_bytes)
+            return cm_error_set(err, CM_EDATA,
+                                "codec %s takes an array, but an earlier codec made bytes of it",
+                                e.name);
+        w->have_bytes = array_codecs[i].makes_bytes;
+        return array_codecs[i].add(w, &e, err);
+    }
+    const cm_codec_class *cls = cm_codec_class_named(e.name, CM_ZARR3);
+    if (!cls)
+        return e.optional ? 0 : unknown(&e, err);
+    if (!w->have_bytes)
+        return cm_error_set(err, CM_EDATA, "codec %s takes bytes, but none made bytes before it",
+                            e.name);
+    return add_stage(w, &e, cls, err);
+}
+
+static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
+                        int depth, cm_chain **out, cm_error *err)
+{
+    walk w = {.dtype = dtype, .ndim = ndim, .depth = depth};
+    *out = NULL;
+    if (!cm_json_is(codecs, CM_JSON_ARRAY))
+        return cm_error_set(err, CM_EDATA, "codecs is missing or not a list");
+    int r = cm_chain_alloc(dtype, ndim, shape, &w.chain, err);
+    if (r)
+        return r;
+    memcpy(w.stored, w.chain->shape, sizeof w.stored);
+    for (size_t i = 0, n = cm_json_count(codecs); i < n && !r; i++)
+        r = add_entry(&w, cm_json_at(codecs, i), err);
+    if (!r && !w.have_bytes)
+        r = cm_error_set(err, CM_EDATA, "codecs has no codec that makes bytes of an array");
+    if (r)
+        cm_chain_unref(w.chain);
+    else
+        *out = w.chain;
+    return r;
+}
+
+int cm_chain_parse_v3(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
+                      cm_chain **out, cm_error *err)
+{
+    return parse_codecs(codecs, dtype, ndim, shape, 0, out, err);
+}

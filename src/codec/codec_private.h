@@ -1,0 +1,90 @@
+/* codec/codec_private.h: what the codecs share with each other and nobody else sees. */
+#ifndef CM_CODEC_CODEC_PRIVATE_H
+#define CM_CODEC_CODEC_PRIVATE_H
+
+#include "codec/codec.h"
+
+/* ---- the classes, one per file ----------------------------------------------------------------
+ */
+
+extern const cm_codec_class cm_class_blosc, cm_class_crc32c, cm_class_fletcher32, cm_class_gzip,
+    cm_class_lz4, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
+
+/* A zeroed codec of nbytes bytes, whose first member is a cm_codec. */
+int cm_codec_alloc(const cm_codec_class *cls, size_t nbytes, void *out, cm_error *err);
+
+/* All names that the registry knows in this dialect, "blosc, crc32c, ...", appended. */
+int cm_codec_names(cm_dialect dialect, cm_buffer *out, cm_error *err);
+
+/* ---- reading configurations (config.c) --------------------------------------------------------
+ */
+
+/* One member that a configuration may have. */
+typedef struct cm_config_field {
+    const char *key;
+    int64_t min, max;    /* of integers */
+    int64_t *value;      /* integers are put here; its content is the default */
+    bool *flag;          /* or booleans here */
+    const char **string; /* or strings here (borrowed from the document) */
+    bool null_allowed;   /* null is the same as leaving it out */
+    bool required;
+} cm_config_field;
+
+/* Read config (NULL, or an object) by these fields. A member that is not among them is CM_EUNSUP by
+ * name, unless it is an object with must_understand: false; a wrong type or a value out of bounds
+ * is CM_EDATA. codec: the name for messages. With CM_ZARR2 the member "id" is passed over. */
+int cm_config_read(const cm_json *config, cm_dialect dialect, const char *codec,
+                   const cm_config_field *fields, size_t nfields, cm_error *err);
+
+/* True for an object with must_understand: false. */
+bool cm_config_ignorable(const cm_json *v);
+
+/* {"name": name, "configuration": {}} or, for CM_ZARR2, {"id": id}; *config is the object that
+ * takes the members. NULL when memory is out. */
+cm_json *cm_config_describe(cm_json_doc *doc, const cm_codec_class *cls, const char *v3_name,
+                            cm_dialect dialect, cm_json **config);
+
+/* ---- one thread's states (work.c) -------------------------------------------------------------
+ */
+
+/* Each is made on first use and kept; NULL with CM_ENOMEM set when that fails. They are the
+ * libraries' types, void here so that this header needs none of theirs. */
+void *cm_work_inflater(cm_codec_work *work, cm_error *err); /* struct libdeflate_decompressor */
+void *cm_work_deflater(cm_codec_work *work, int level,
+                       cm_error *err); /* struct libdeflate_compressor of level 0..12 */
+void *cm_work_zstd_decoder(cm_codec_work *work, cm_error *err); /* ZSTD_DCtx */
+void *cm_work_zstd_encoder(cm_codec_work *work, int level, bool checksum,
+                           cm_error *err);                   /* ZSTD_CCtx, set up */
+void *cm_work_lz4_state(cm_codec_work *work, cm_error *err); /* LZ4_sizeofState() bytes */
+/* At least nbytes of plain memory, content undefined; valid until the next call. */
+void *cm_work_bytes(cm_codec_work *work, size_t nbytes, cm_error *err);
+
+/* What they take: for scratch(). */
+#define CM_INFLATER_NBYTES ((size_t)16 << 10)
+size_t cm_deflater_nbytes(int level);
+
+/* ---- byte shuffle kernels (shuffle_kernels.c) -------------------------------------------------
+ */
+
+/* dst[j * nelem + i] = src[i * size + j] for i < nelem, j < size, and back. The buffers do not
+ * overlap. The _scalar ones are the reference that the test holds the others to. */
+void cm_shuffle(const void *src, void *dst, size_t nelem, size_t size);
+void cm_unshuffle(const void *src, void *dst, size_t nelem, size_t size);
+void cm_shuffle_scalar(const void *src, void *dst, size_t nelem, size_t size);
+void cm_unshuffle_scalar(const void *src, void *dst, size_t nelem, size_t size);
+/* One kernel by itself, for the test: level 0 SSE2, 1 AVX2. Returns how many elements, from the
+ * first on, it did (a multiple of its step); 0 if it does not exist or this CPU cannot run it. */
+size_t cm_shuffle_kernel(const void *src, void *dst, size_t nelem, size_t size, bool forward,
+                         int level);
+
+/* ---- chains -----------------------------------------------------------------------------------
+ */
+
+/* Is the decoded size of a chunk known beforehand? Not with vlen-utf8, nor when a whole shard is
+ * compressed. */
+bool cm_chain_size_known(const cm_chain *chain);
+
+/* A new chain with a2b and order as given, everything checked; inner and index are not set. */
+int cm_chain_alloc(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* codec/vlen.c: vlen-utf8, the bytes of an array of strings (numcodecs' VLenUTF8, Zarr v3
+ * "vlen-utf8"): the number of strings, then for each its length and its bytes; numbers are 32 bits
+ * little-endian.
+ *
+ * Decoding copies nothing: the strings are views into the chunk's bytes.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "codec/codec.h"
+
+enum { LENGTH = 4 };
+
+int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err)
+{
+    const char *p = src;
+    if (nsrc < LENGTH)
+        return cm_error_set(err, CM_EDATA, "vlen-utf8: %zu bytes are too few", nsrc);
+    if (cm_load_le32(p) != nelem)
+        return cm_error_set(err, CM_EDATA, "vlen-utf8: %u strings instead of %zu", cm_load_le32(p),
+                            nelem);
+    size_t at = LENGTH;
+    for (size_t i = 0; i < nelem; i++) {
+        size_t left = nsrc - at;
+        if (left < LENGTH || cm_load_le32(p + at) > left - LENGTH)
+            return cm_error_set(err, CM_EDATA, "vlen-utf8: string %zu of %zu is cut off", i, nelem);
+        size_t n = cm_load_le32(p + at);
+        at += LENGTH;
+        if (!cm_utf8_valid(p + at, n))
+            return cm_error_set(err, CM_EDATA, "vlen-utf8: string %zu of %zu is not UTF-8", i,
+                                nelem);
+        dst[i] = (cm_string){p + at, n};
+        at += n;
+    }
+    if (at != nsrc)
+        return cm_error_set(err, CM_EDATA, "vlen-utf8: %zu bytes left over after %zu strings",
+                            nsrc - at, nelem);
+    return 0;
+}
+
+size_t cm_vlen_encoded_nbytes(const cm_string *src, size_t nelem)
+{
+    size_t total = LENGTH;
+    if (nelem > UINT32_MAX)
+        return SIZE_MAX;
+    for (size_t i = 0; i < nelem; i++)
+        if (src[i].nbytes > UINT32_MAX || !cm_add_size(total, src[i].nbytes, &total) ||
+            !cm_add_size(total, LENGTH, &total))
+            return SIZE_MAX;
+    return total;
+}
+
+void cm_vlen_encode(const cm_string *src, size_t nelem, void *dst)
+{
+    uint8_t *p = dst;
+    cm_store_le32(p, (uint32_t)nelem);
+    p += LENGTH;
+    for (size_t i = 0; i < nelem; i++) {
+        cm_store_le32(p, (uint32_t)src[i].nbytes);
+        p += LENGTH;
+        if (src[i].nbytes)
+            memcpy(p, src[i].data, src[i].nbytes);
+        p += src[i].nbytes;
+    }
+}

@@ -1,0 +1,127 @@
+/* format/zarr/zarr_private.h: what the parts of the Zarr driver share.
+ *
+ * Reading goes in three steps, one file each: zarr_tree.c finds the nodes of a hierarchy and their
+ * documents; zarr_v2.c and zarr_v3.c turn an array's document into a cm_zarr_meta; zarr_open.c
+ * makes the dataset from both. Fill values and types (zarr_fill.c, zarr_dtype.c) serve reading and
+ * writing.
+ */
+#ifndef CM_FORMAT_ZARR_PRIVATE_H
+#define CM_FORMAT_ZARR_PRIVATE_H
+
+#include "codec/codec.h"
+#include "format/format.h"
+
+/* One native cell. string: for CM_STRING the cell is a cm_string into a JSON document that outlives
+ * it. */
+typedef union cm_zarr_cell {
+    unsigned char bytes[16];
+    cm_string string;
+    double align;
+    uint64_t word[2];
+} cm_zarr_cell;
+
+/* ---- zarr_dtype.c ---------------------------------------------------------------------------- */
+
+/* v3 "data_type". text: its name for people, 64 bytes. CM_EUNSUP names types that are known but not
+ * read. */
+int cm_zarr_dtype_parse_v3(const cm_json *data_type, cm_dtype *out, char *text, cm_error *err);
+
+/* v2 "dtype", a numpy typestr. */
+int cm_zarr_dtype_parse_v2(const cm_json *dtype, cm_dtype *out, bool *big_endian, char *text,
+                           cm_error *err);
+
+/* "<f4", "|O"; text has 16 bytes or more. */
+void cm_zarr_dtype_text_v2(cm_dtype dtype, bool big_endian, char *text);
+
+/* An extension point of v3: a string, or {"name", "configuration", "must_understand"}. *config is
+ * NULL when absent; other members are CM_EDATA. member is for messages. */
+int cm_zarr_extension(const cm_json *v, const char *member, const char **name,
+                      const cm_json **config, cm_error *err);
+
+/* ---- zarr_fill.c ----------------------------------------------------------------------------- */
+
+/* "fill_value" (not null) of format 2 or 3 to a cell. */
+int cm_zarr_fill_parse(const cm_json *v, cm_dtype dtype, int format, cm_zarr_cell *cell,
+                       cm_error *err);
+
+/* And back. NULL when out of memory. */
+cm_json *cm_zarr_fill_describe(cm_json_doc *doc, cm_dtype dtype, int format, const void *cell);
+
+/* What the cells of a new v3 array are by default: NaN for floats, else zero, as xarray has it. */
+void cm_zarr_fill_default(cm_dtype dtype, cm_zarr_cell *cell);
+
+/* v3's attribute `_FillValue` as stored, to the model's; and the model's as it is stored. A value
+ * that is not of the encoding is copied. NULL when out of memory. */
+cm_json *cm_zarr_mask_decode(cm_json_doc *doc, cm_dtype dtype, const cm_json *stored);
+cm_json *cm_zarr_mask_encode(cm_json_doc *doc, cm_dtype dtype, const cm_json *model);
+
+/* v2's fill_value as the model's `_FillValue`: "NaN" becomes the number. NULL: out of memory. */
+cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, cm_dtype dtype, const cm_json *fill);
+
+/* True when v can be the typed `_FillValue` of dtype: a number, [re, im], bool, string. */
+bool cm_zarr_mask_is_typed(cm_dtype dtype, const cm_json *v);
+
+/* ---- zarr_tree.c ----------------------------------------------------------------------------- */
+
+typedef struct cm_zarr_node {
+    char *path; /* "" for the root, "a/b" */
+    bool is_array;
+    const cm_json *document;   /* zarr.json, .zarray or .zgroup; NULL: a group that has none */
+    const cm_json *attributes; /* v2 .zattrs, NULL without */
+    cm_error *problem;         /* an array whose documents cannot be read */
+} cm_zarr_node;
+
+/* The nodes of a hierarchy, parents before children. */
+typedef struct cm_zarr_tree {
+    int format;
+    bool consolidated;
+    cm_zarr_node *nodes;
+    size_t nnodes, nodes_capacity;
+    cm_json_doc **docs; /* the documents' owners */
+    size_t ndocs, docs_capacity;
+} cm_zarr_tree;
+
+/* Find them, below key. out is deinit'ed by the caller also on failure. */
+int cm_zarr_tree_load(cm_context *ctx, cm_store *store, const char *key, cm_zarr_tree *out,
+                      cm_error *err);
+void cm_zarr_tree_deinit(cm_zarr_tree *t);
+
+/* key + "/" + name, without a slash when either is empty; NULL with err set. */
+char *cm_zarr_key_join(const char *key, const char *name, cm_error *err);
+
+/* "/a/b" or "a/b" -> number of parts. */
+size_t cm_zarr_depth(const char *path);
+
+/* ---- zarr_v2.c, zarr_v3.c: one array's document ------------------------------------------------
+ */
+
+typedef struct cm_zarr_meta {
+    int ndim; /* -1 until known */
+    int64_t shape[CM_MAX_DIMS];
+    int64_t chunk[CM_MAX_DIMS]; /* of a stored object */
+    const cm_json *names;       /* array of ndim strings or nulls, or NULL */
+    bool qualified;             /* names are NCZarr paths: only the last part counts */
+    const cm_json *attributes;  /* object or NULL */
+    cm_dtype dtype;
+    char dtype_text[64];
+    const cm_json *fill; /* NULL when null */
+    cm_zarr_cell cell;
+    cm_chain *chain; /* owned */
+    char separator;
+    bool default_keys; /* v3's "default" chunk keys, else v2's */
+} cm_zarr_meta;
+
+/* Everything that was found before a failure stays set (shape, names, attributes). The caller
+ * unrefs the chain, also on failure. */
+int cm_zarr_meta_parse_v2(const cm_json *zarray, const cm_json *zattrs, cm_zarr_meta *out,
+                          cm_error *err);
+int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *err);
+
+/* shared by both: "shape", and chunk lengths for a known shape. */
+int cm_zarr_shape_parse(const cm_json *v, cm_zarr_meta *m, cm_error *err);
+int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, cm_error *err);
+
+/* Attributes that are hidden from the user: v2's dimension names, NCZarr's own. */
+bool cm_zarr_attribute_hidden(const char *name, int format, bool is_array);
+
+#endif

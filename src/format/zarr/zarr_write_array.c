@@ -1,0 +1,273 @@
+/* format/zarr/zarr_write_array.c: the documents of one array that is written.
+ *
+ * The members come in zarr-python's order, so that a diff with its stores is short. What a format
+ * cannot say exactly is refused here, before any chunk is written: v2 has no shards, no transpose
+ * but the full reversal ("order": "F"), and one member for both the fill value and `_FillValue`.
+ *
+ * v2's pipeline is filters and one compressor, and many readers expect a real compressor there; so
+ * the last stage becomes the compressor if it compresses, and all others are filters.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "format/zarr/zarr_write_private.h"
+
+/* ---- `_FillValue` and fill_value ---------------------------------------------------------------
+ */
+
+static const cm_json *mask_of(const cm_zarr_array_spec *spec)
+{
+    for (size_t i = 0; i < spec->nattributes; i++)
+        if (!strcmp(spec->attributes[i].name, "_FillValue")) {
+            const cm_json *v = spec->attributes[i].value;
+            /* an array of one value is that value */
+            return cm_json_is(v, CM_JSON_ARRAY) && cm_json_count(v) == 1 ? cm_json_at(v, 0) : v;
+        }
+    return NULL;
+}
+
+/* The text of a number is kept where it can be. */
+static cm_json *fill_value_v2(cm_json_doc *doc, cm_dtype dtype, const cm_json *mask,
+                              const cm_zarr_cell *cell)
+{
+    double value;
+    bool finite =
+        cm_json_is(mask, CM_JSON_NUMBER) && cm_json_double(mask, &value) && value - value == 0;
+    if (finite && (cm_kind_is_float(dtype.kind) ||
+                   (cm_kind_is_integer(dtype.kind) && cm_json_is_integer_text(mask))))
+        return cm_json_copy(doc, mask);
+    return cm_zarr_fill_describe(doc, dtype, 2, cell->bytes);
+}
+
+static int fill_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
+                   cm_json **out, cm_error *err)
+{
+    const cm_json *mask = mask_of(spec);
+    if (!mask || cm_json_is(mask, CM_JSON_NULL)) {
+        *out = cm_json_new_null(doc);
+        return 0;
+    }
+    int r = cm_zarr_fill_parse(mask, spec->dtype, 2, &a->fill, err);
+    if (r) {
+        char name[32];
+        cm_error_set(err, CM_EUNSUP,
+                     "`_FillValue` is not a value of type %s, and Zarr v2 keeps it as "
+                     "the array's fill value",
+                     cm_dtype_name(spec->dtype, name, sizeof name));
+        cm_error_hint(err, "write Zarr v3");
+        return CM_EUNSUP;
+    }
+    a->may_skip = true;
+    *out = fill_value_v2(doc, spec->dtype, mask, &a->fill);
+    return 0;
+}
+
+static void fill_v3(cm_zarr_array *a, const cm_zarr_array_spec *spec)
+{
+    const cm_json *mask = mask_of(spec);
+    a->may_skip = true;
+    if (spec->fill)
+        memcpy(a->fill.bytes, spec->fill, spec->dtype.size);
+    else if (!mask || cm_zarr_fill_parse(mask, spec->dtype, 3, &a->fill, NULL))
+        cm_zarr_fill_default(spec->dtype, &a->fill);
+}
+
+/* The cell's string must not depend on the caller's memory. */
+static int own_fill(cm_zarr_array *a, cm_error *err)
+{
+    if (a->dtype.kind != CM_STRING || !a->fill.string.nbytes)
+        return 0;
+    a->fill_string = cm_strndup(a->fill.string.data, a->fill.string.nbytes, err);
+    a->fill.string.data = a->fill_string;
+    return a->fill_string ? 0 : CM_ENOMEM;
+}
+
+/* ---- parts --------------------------------------------------------------------------------------
+ */
+
+static cm_json *lengths(cm_json_doc *doc, int ndim, const int64_t *n)
+{
+    cm_json *list = cm_json_new_array(doc);
+    for (int i = 0; i < ndim && list; i++)
+        if (cm_json_add(doc, list, cm_json_new_int64(doc, n[i])))
+            list = NULL;
+    return list;
+}
+
+static cm_json *names(cm_json_doc *doc, const cm_zarr_array_spec *spec)
+{
+    cm_json *list = cm_json_new_array(doc);
+    for (int i = 0; i < spec->ndim && list; i++) {
+        const char *name = spec->dimensions[i];
+        if (cm_json_add(doc, list, name ? cm_json_new_string(doc, name) : cm_json_new_null(doc)))
+            list = NULL;
+    }
+    return list;
+}
+
+/* No names at all are no list; an array without axes always has its (empty) list. */
+static bool has_names(const cm_zarr_array_spec *spec)
+{
+    if (spec->ndim == 0)
+        return true;
+    for (int i = 0; i < spec->ndim && spec->dimensions; i++)
+        if (spec->dimensions[i])
+            return true;
+    return false;
+}
+
+static cm_json *named(cm_json_doc *doc, const char *name, const char *member, cm_json *value)
+{
+    cm_json *v = cm_json_new_object(doc), *config = cm_json_new_object(doc);
+    if (!v || !config || cm_json_set_string(doc, v, "name", name) ||
+        cm_json_set(doc, config, member, value) || cm_json_set(doc, v, "configuration", config))
+        return NULL;
+    return v;
+}
+
+cm_json *cm_zarr_attributes_describe(cm_json_doc *doc, const cm_attribute *attributes, size_t n)
+{
+    cm_json *object = cm_json_new_object(doc);
+    for (size_t i = 0; i < n && object; i++)
+        if (cm_json_set(doc, object, attributes[i].name, cm_json_copy(doc, attributes[i].value)))
+            object = NULL;
+    return object;
+}
+
+static char separator_of(const cm_zarr_array *a, const cm_zarr_array_spec *spec)
+{
+    return spec->separator ? spec->separator : a->format == 3 ? '/' : '.';
+}
+
+/* ---- v3 -----------------------------------------------------------------------------------------
+ */
+
+static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
+                       cm_error *err)
+{
+    const char separator[2] = {separator_of(a, spec), 0};
+    const cm_json *mask = mask_of(spec);
+    cm_json *attributes = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
+    cm_json *v = cm_json_new_object(doc);
+    char name[32];
+    fill_v3(a, spec);
+    if (mask && attributes &&
+        cm_json_set(doc, attributes, "_FillValue", cm_zarr_mask_encode(doc, spec->dtype, mask)))
+        attributes = NULL;
+    if (!v || cm_json_set(doc, v, "shape", lengths(doc, spec->ndim, spec->shape)) ||
+        cm_json_set_string(doc, v, "data_type", cm_dtype_name(spec->dtype, name, sizeof name)) ||
+        cm_json_set(
+            doc, v, "chunk_grid",
+            named(doc, "regular", "chunk_shape", lengths(doc, spec->ndim, spec->chain->shape))) ||
+        cm_json_set(doc, v, "chunk_key_encoding",
+                    named(doc, "default", "separator", cm_json_new_string(doc, separator))) ||
+        cm_json_set(doc, v, "fill_value",
+                    cm_zarr_fill_describe(doc, spec->dtype, 3, a->fill.bytes)) ||
+        cm_json_set(doc, v, "codecs", cm_chain_describe_v3(spec->chain, doc)) ||
+        cm_json_set(doc, v, "attributes", attributes) ||
+        (has_names(spec) && cm_json_set(doc, v, "dimension_names", names(doc, spec))) ||
+        cm_json_set_int64(doc, v, "zarr_format", 3) ||
+        cm_json_set_string(doc, v, "node_type", "array") ||
+        cm_json_set(doc, v, "storage_transformers", cm_json_new_array(doc)))
+        return cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
+    a->document = v;
+    return own_fill(a, err);
+}
+
+/* ---- v2 -----------------------------------------------------------------------------------------
+ */
+
+/* 'C', 'F', or 0 for an order of axes that v2 has no word for. */
+static char order_of(const cm_chain *chain)
+{
+    bool same = true, reversed = true;
+    for (int i = 0; i < chain->ndim && chain->transposed; i++) {
+        same = same && chain->order[i] == i;
+        reversed = reversed && chain->order[i] == chain->ndim - 1 - i;
+    }
+    return same ? 'C' : reversed ? 'F' : 0;
+}
+
+static bool compresses(const cm_codec *codec)
+{
+    static const char *const ids[] = {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        if (!strcmp(codec->cls->v2_id, ids[i]))
+            return true;
+    return false;
+}
+
+static int pipeline_v2(cm_json_doc *doc, const cm_chain *chain, cm_json **filters,
+                       cm_json **compressor, cm_error *err)
+{
+    bool vlen = chain->a2b == CM_A2B_VLEN;
+    int n = chain->nstages;
+    for (int i = 0; i < n; i++)
+        if (!chain->stages[i]->cls->v2_id)
+            return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no codec \"%s\"",
+                                chain->stages[i]->cls->name);
+    bool last = n && compresses(chain->stages[n - 1]);
+    int nfilters = last ? n - 1 : n;
+    *compressor = last ? chain->stages[n - 1]->cls->describe(chain->stages[n - 1], doc, CM_ZARR2)
+                       : cm_json_new_null(doc);
+    *filters = vlen || nfilters ? cm_json_new_array(doc) : cm_json_new_null(doc);
+    if (vlen && *filters) {
+        cm_json *id = cm_json_new_object(doc);
+        if (!id || cm_json_set_string(doc, id, "id", "vlen-utf8") || cm_json_add(doc, *filters, id))
+            *filters = NULL;
+    }
+    for (int i = 0; i < nfilters && *filters; i++)
+        if (cm_json_add(doc, *filters,
+                        chain->stages[i]->cls->describe(chain->stages[i], doc, CM_ZARR2)))
+            *filters = NULL;
+    return *filters && *compressor ? 0 : cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
+}
+
+static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
+                       cm_error *err)
+{
+    const char separator[2] = {separator_of(a, spec), 0};
+    const char order[2] = {order_of(spec->chain), 0};
+    cm_json *v = cm_json_new_object(doc), *fill, *filters, *compressor;
+    cm_json *zattrs = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
+    char dtype[16];
+    if (spec->chain->a2b == CM_A2B_SHARDING)
+        return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no shards");
+    if (!order[0])
+        return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no transpose but the full reversal");
+    int r = fill_v2(a, doc, spec, &fill, err);
+    if (r == 0)
+        r = pipeline_v2(doc, spec->chain, &filters, &compressor, err);
+    if (r)
+        return r;
+    cm_json_delete(zattrs, "_FillValue");
+    cm_zarr_dtype_text_v2(spec->dtype, spec->chain->big_endian, dtype);
+    if (!v || !zattrs ||
+        (has_names(spec) && cm_json_set(doc, zattrs, "_ARRAY_DIMENSIONS", names(doc, spec))) ||
+        cm_json_set(doc, v, "shape", lengths(doc, spec->ndim, spec->shape)) ||
+        cm_json_set(doc, v, "chunks", lengths(doc, spec->ndim, spec->chain->shape)) ||
+        cm_json_set_string(doc, v, "dtype", dtype) || cm_json_set(doc, v, "fill_value", fill) ||
+        cm_json_set_string(doc, v, "order", order) || cm_json_set(doc, v, "filters", filters) ||
+        cm_json_set_string(doc, v, "dimension_separator", separator) ||
+        cm_json_set(doc, v, "compressor", compressor) ||
+        cm_json_set_int64(doc, v, "zarr_format", 2))
+        return cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
+    a->document = v;
+    a->zattrs = zattrs;
+    return own_fill(a, err);
+}
+
+int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
+                           cm_error *err)
+{
+    const cm_chain *chain = spec->chain;
+    if (spec->dtype.kind == CM_NONE || spec->dtype.kind == CM_BYTES)
+        return cm_error_set(err, CM_EUNSUP, "cells of fixed-length bytes are not written to Zarr");
+    if (!chain || chain->ndim != spec->ndim || !cm_dtype_equal(chain->dtype, spec->dtype) ||
+        chain->a2b == CM_A2B_CUSTOM)
+        return cm_error_set(err, CM_EINVAL, "the codec chain is not of this array");
+    if (spec->separator && spec->separator != '.' && spec->separator != '/')
+        return cm_error_set(err, CM_EINVAL, "separator '%c' is neither '.' nor '/'",
+                            spec->separator);
+    return a->format == 3 ? describe_v3(a, doc, spec, err) : describe_v2(a, doc, spec, err);
+}
