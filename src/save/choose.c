@@ -293,6 +293,13 @@ int cm_part_choose(cm_save *save, cm_part *p, cm_error *err)
      * before. */
     uint64_t limit = save->memory > worker ? save->memory - worker : 0;
     limit = (uint64_t)((double)limit * (double)cells / (double)tile) / (strings ? 3 : 1);
+    if (p->nbytes == 0) { /* no cells, no tasks */
+        for (int i = 0; i < p->ndim; i++)
+            p->tile[i] = 1;
+        p->mode = CM_MODE_SWEEP;
+        p->reread = 1;
+        return 0;
+    }
     choice best;
     int r = search_tiles(save, p, limit, &best, err);
     if (r)
@@ -307,7 +314,7 @@ int cm_part_choose(cm_save *save, cm_part *p, cm_error *err)
     }
     bool spill = mode == CM_MODE_SPILL ||
                  (mode == CM_MODE_AUTO && !once && (!best.valid || best.reread > REREAD_MAX));
-    if (spill && !strings && p->nbytes > 0 && p->ndim > 0)
+    if (spill && !strings && p->ndim > 0)
         return choose_spill(save, p, encode, decode, err);
     if (!best.valid)
         return too_large(save, p, (strings ? 3 : 1) * unit_nbytes(p) + worker, err);

@@ -129,9 +129,10 @@ void cm_unit_pad(const cm_part *part, const int64_t *chunk, void *tile);
 /* Encode and put all of them; the tiles' content is lost. */
 int cm_units_write(cm_units *units, int workers, cm_error *err);
 
-/* target.c */
+/* target.c. open checks, touching nothing; begin makes the directory in which it is built. */
 int cm_target_open(cm_save *save, const char *target, const char *const *sources, size_t nsources,
                    cm_target **out, cm_error *err);
+int cm_target_begin(cm_target *t, cm_error *err); /* make where it is built, once */
 cm_store *cm_target_store(const cm_target *t);
 const char *cm_target_directory(const cm_target *t); /* that the target lies in */
 const char *cm_target_uri(const cm_target *t);

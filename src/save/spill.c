@@ -206,7 +206,8 @@ static void free_array(cm_array *base)
     free(base);
 }
 
-static const cm_array_vt spill_array_vt = {"spill", plan, grid, cost, free_array};
+static const cm_array_vt spill_array_vt = {
+    .kind = "spill", .plan = plan, .grid = grid, .cost = cost, .free = free_array};
 
 static int open_nameless(const char *directory, cm_error *err)
 {
