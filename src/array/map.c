@@ -121,3 +121,8 @@ out:
     free(m);
     return rc;
 }
+
+cm_array *cm_array_map_source(const cm_array *a)
+{
+    return a->vt == &mapped_vt ? ((const mapped *)a)->src : NULL;
+}
