@@ -384,6 +384,38 @@ static void characters(void)
     free(b.data);
 }
 
+/* Strings that are longer than the engine's windows and blocks of cells. */
+static void long_strings(void)
+{
+    enum { LONG = 3 << 20, MIDDLE = 5000 };
+    w_file f = {.version = 1};
+    int dims[] = {w_dim(&f, "n", 40), w_dim(&f, "middle", MIDDLE), w_dim(&f, "long", LONG)};
+    w_add(&f, "names", 2, 2, dims);
+    w_add(&f, "text", 2, 1, dims + 2);
+    w_bytes b = w_write(&f);
+    cm_dataset *ds = NULL;
+    cm_error err = {0};
+    cm_arena *arena = NULL;
+    cm_string s[40] = {0};
+    TAP_CALL(cm_arena_new(ctx, &arena, &err), &err);
+    for (int i = 0; i < 40 * MIDDLE + LONG; i++)
+        b.data[f.vars[0].begin + (size_t)i] = (uint8_t)('a' + i % 23);
+    TAP_CALL(open_bytes(b.data, b.n, &ds, &err), &err);
+    if (ds) {
+        int wrong = 0;
+        TAP_CALL(read_strings(array_of(ds, "names"), s, arena, &err), &err);
+        for (int i = 0; i < 40; i++)
+            wrong += s[i].nbytes != MIDDLE ||
+                     memcmp(s[i].data, b.data + f.vars[0].begin + i * MIDDLE, MIDDLE) != 0;
+        TAP_EQ(wrong, 0);
+        TAP_CALL(read_strings(array_of(ds, "text"), s, arena, &err), &err);
+        TAP_OK(s[0].nbytes == LONG && memcmp(s[0].data, b.data + f.vars[1].begin, LONG) == 0);
+    }
+    cm_dataset_free(ds);
+    cm_arena_free(arena);
+    free(b.data);
+}
+
 /* ---- records --------------------------------------------------------------------------------- */
 
 /* Variables of 3 bytes a record: packed when there is one, padded when there are two. */
@@ -744,6 +776,7 @@ int main(void)
     TAP_RUN(attributes);
     TAP_RUN(fill_value);
     TAP_RUN(characters);
+    TAP_RUN(long_strings);
     TAP_RUN(single_record_variable);
     TAP_RUN(streaming);
     TAP_RUN(truncated);
