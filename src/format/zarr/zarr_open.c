@@ -73,12 +73,6 @@ static int variable_attributes(const opening *o, cm_variable *v, const cm_zarr_m
                          cm_zarr_mask_is_typed(m->dtype, value) ? m->dtype : none, err);
 }
 
-static bool group_has_dimension(const cm_group *g, const char *name)
-{
-    const cm_dimension *found = cm_group_scope_dimension(g, name); /* or an ancestor's */
-    return found && found >= g->dimensions && found < g->dimensions + g->ndimensions;
-}
-
 static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *err)
 {
     int r = 0;
@@ -94,7 +88,8 @@ static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *
         if (!*name)
             continue;
         r = cm_variable_set_dimension(v, i, name, err);
-        if (r == 0 && !strchr(name, '/') && !group_has_dimension(v->group, name))
+        if (r == 0 && !strchr(name, '/') &&
+            cm_name_table_find(&v->group->dimension_names, name, strlen(name)) < 0)
             r = cm_group_add_dimension(v->group, name, m->shape[i], false, err);
     }
     return r;
