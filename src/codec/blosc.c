@@ -163,6 +163,9 @@ static int blosc_encode(const cm_codec *codec, cm_codec_work *work, const void *
     if (nsrc > BLOSC_MAX_BUFFERSIZE)
         return cm_error_set(err, CM_EUNSUP, "blosc: a chunk of %zu bytes is over its limit of %d",
                             nsrc, BLOSC_MAX_BUFFERSIZE);
+    /* Given more room than a plain copy takes, c-blosc may use it; given just that, it copies. */
+    if (capacity > nsrc + BLOSC_MAX_OVERHEAD)
+        capacity = nsrc + BLOSC_MAX_OVERHEAD;
     int n = blosc_compress_ctx(b->level, b->shuffle, b->typesize, nsrc, src, dst, capacity,
                                b->compressor, (size_t)b->blocksize, 1);
     if (n <= 0)

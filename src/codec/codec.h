@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "chunkmill/dtype.h"
 #include "chunkmill/json.h"
+#include "text/utf8.h"
 
 /* Which metadata dialect a codec's configuration is in. */
 typedef enum cm_dialect {
@@ -142,9 +143,10 @@ typedef struct cm_chain {
     int nstages; /* bytes to bytes, encode order; HDF5's filter i is stage i */
     cm_codec *stages[CM_MAX_STAGES];
 
-    /* CM_A2B_SHARDING: inner chunks of inner->shape, which is in the order of the stored axes (after
-     * the transpose) and divides the shard's; an index of (offset, nbytes) pairs. Stages after a
-     * sharding codec (a compressed shard) are legal but rare; their decoded size is not known. */
+    /* CM_A2B_SHARDING: inner chunks of inner->shape, which is in the order of the stored axes
+     * (after the transpose) and divides the shard's; an index of (offset, nbytes) pairs. Stages
+     * after a sharding codec (a compressed shard) are legal but rare; their decoded size is not
+     * known. */
     struct cm_chain *inner;
     struct cm_chain
         *index; /* chain of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
@@ -214,14 +216,11 @@ int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src,
                     void *dst, size_t capacity, size_t *nout, void *scratch, cm_error *err);
 
 /* vlen-utf8 (numcodecs VLenUTF8): decode src into nelem views whose bytes are inside src (no
- * copies); every string must be valid UTF-8, the count must be nelem and nothing may be left over
- * (CM_EDATA). */
+ * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may
+ * be left over (CM_EDATA). */
 int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
 size_t cm_vlen_encoded_nbytes(const cm_string *src,
                               size_t nelem); /* SIZE_MAX on overflow or a string over 4 GiB */
 void cm_vlen_encode(const cm_string *src, size_t nelem, void *dst);
-
-/* True when s is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
-bool cm_utf8_valid(const char *s, size_t nbytes);
 
 #endif

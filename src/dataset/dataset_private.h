@@ -10,6 +10,14 @@
 #include "array/array_private.h"
 #include "array/chunked.h"
 #include "chunkmill/dataset.h"
+#include "dataset/name_table.h"
+
+/* A list of attributes; names beyond the first 16 are found through a table. */
+typedef struct cm_attributes {
+    cm_attribute *items;
+    size_t count, capacity;
+    cm_name_table names; /* empty while count <= 16 */
+} cm_attributes;
 
 struct cm_group {
     cm_dataset *dataset;
@@ -21,8 +29,9 @@ struct cm_group {
     size_t nvariables, variables_capacity;
     cm_dimension *dimensions;
     size_t ndimensions, dimensions_capacity;
-    cm_attribute *attributes;
-    size_t nattributes, attributes_capacity;
+    cm_name_table children; /* groups (2 * i) and variables (2 * i + 1) share one name space */
+    cm_name_table dimension_names; /* i */
+    cm_attributes attributes;
 };
 
 struct cm_variable {
@@ -34,8 +43,7 @@ struct cm_variable {
     int ndim;          /* also known for most unreadable variables */
     int64_t shape[CM_MAX_DIMS];
     char *dimensions[CM_MAX_DIMS]; /* owned, NULL where unnamed */
-    cm_attribute *attributes;
-    size_t nattributes, attributes_capacity;
+    cm_attributes attributes;
     cm_storage storage; /* its pointers are owned (cm_variable_set_storage copies) */
 };
 
@@ -53,7 +61,8 @@ struct cm_dataset {
 int cm_dataset_new(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
                    cm_error *err);
 
-/* Names: any UTF-8 without '/' or NUL, not empty; duplicates in one group are CM_EDATA. */
+/* Names: any UTF-8 without '/' or NUL, not empty; duplicates in one group are CM_EDATA. A group and
+ * a variable of one name in one group are duplicates too; a dimension is not. */
 int cm_group_add_group(cm_group *g, const char *name, cm_group **out, cm_error *err);
 int cm_group_add_dimension(cm_group *g, const char *name, int64_t length, bool unlimited,
                            cm_error *err);
@@ -82,6 +91,14 @@ cm_json *cm_json_from_cells(cm_json_doc *doc, cm_dtype dtype, const void *cells,
  * "Infinity", "-Infinity" strings too). false when it does not fit exactly (float32: nearest is
  * accepted). Not for strings. */
 bool cm_cell_from_json(const cm_json *v, cm_dtype dtype, void *cell);
+
+/* For attributes.c and dataset.c only. */
+const cm_attribute *cm_attributes_find(const cm_attributes *a, const char *name);
+int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, cm_dtype dtype,
+                      cm_error *err);
+bool cm_attributes_delete(cm_attributes *a, const char *name);
+void cm_attributes_deinit(cm_attributes *a);
+void cm_variable_free(cm_variable *v);
 
 /* Give the variable its array (takes the reference) and its ndim and shape from it. */
 void cm_variable_set_array(cm_variable *v, cm_array *array);

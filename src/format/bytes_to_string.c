@@ -12,6 +12,7 @@
 
 #include "array/compose.h"
 #include "format/format.h"
+#include "text/utf8.h"
 
 static size_t without_nuls(const char *s, size_t n)
 {

@@ -51,6 +51,11 @@ size_t cm_utf8_span(const char *s, size_t nbytes)
     return nbytes;
 }
 
+bool cm_utf8_valid(const char *s, size_t nbytes)
+{
+    return cm_utf8_span(s, nbytes) == nbytes;
+}
+
 size_t cm_utf8_put(uint32_t c, char *out)
 {
     uint8_t *b = (uint8_t *)out;

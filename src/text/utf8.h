@@ -10,10 +10,7 @@
  * NUL is a character like any other. */
 size_t cm_utf8_span(const char *s, size_t nbytes);
 
-static inline bool cm_utf8_valid(const char *s, size_t nbytes)
-{
-    return cm_utf8_span(s, nbytes) == nbytes;
-}
+bool cm_utf8_valid(const char *s, size_t nbytes);
 
 /* Write code point c (a scalar value) at out, 4 bytes of room; returns the number of bytes. */
 size_t cm_utf8_put(uint32_t c, char *out);

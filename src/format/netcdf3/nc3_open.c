@@ -25,6 +25,7 @@
 #include "format/format.h"
 #include "format/netcdf3/nc3.h"
 #include "nd/copy.h"
+#include "text/utf8.h"
 
 typedef struct cm_nc3_source {
     cm_context *ctx;
