@@ -92,8 +92,8 @@ int cm_listed_add(cm_listed *l, const int64_t *coord, uint64_t offset, uint64_t 
 int cm_listed_freeze(cm_listed *l, cm_table **out, cm_error *err); /* takes l, also on failure */
 void cm_listed_free(cm_listed *l);
 
-/* Zarr: key = prefix + chunk key. separator '.' or '/'; v3_default: "c" + separator + ...; 0-d
- * arrays: "c" (v3 default) or "0" (v2). */
+/* Zarr: key = prefix + "/" + chunk key (no "/" for prefix ""). separator '.' or '/'; v3_default:
+ * "c" + separator + ...; 0-d arrays: "c" (v3 default) or "0" (v2). */
 int cm_table_new_named(const char *prefix, int ndim, char separator, bool v3_default,
                        cm_table **out, cm_error *err);
 

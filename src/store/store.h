@@ -19,7 +19,7 @@ typedef struct cm_store cm_store;
 /* Identity of an object's content. All zero: unknown, matches anything. */
 typedef struct cm_object_version {
     uint64_t size;
-    uint64_t id[3]; /* local: inode, mtime ns, ctime ns; memory: a counter */
+    uint64_t id[3]; /* local: inode, mtime ns, 0; memory: a counter, 0, 0 */
 } cm_object_version;
 
 /* One byte range to read. */
@@ -47,9 +47,9 @@ typedef struct cm_store_vt {
     /* Size and version. CM_ENOTFOUND when there is no such object. */
     int (*stat)(cm_store *s, const char *key, cm_object_version *out, cm_error *err);
 
-    /* Read n ranges. *version: in, the version they must come from (all zero: any); out, the one
-     * they came from. A range beyond the object's end is CM_EDATA. Reads of one call are all of one
-     * version. */
+    /* Read n ranges. dst of nbytes each, in any order. *version: in, the version they must come
+     * from (all zero: any); out, the one they came from. A range beyond the object's end is
+     * CM_EDATA. Reads of one call are all of one version. */
     int (*get)(cm_store *s, const char *key, const cm_range *ranges, int n,
                cm_object_version *version, cm_error *err);
 
@@ -67,7 +67,8 @@ typedef struct cm_store_vt {
 
     int (*del)(cm_store *s, const char *key, cm_error *err); /* absent is no error */
     int (*del_prefix)(cm_store *s, const char *prefix,
-                      cm_error *err); /* everything at and below it; "" is everything */
+                      cm_error *err); /* everything at and below it; "" is everything, a local
+                                         store's own directory too */
 
     /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. */
     int (*list)(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
@@ -95,8 +96,9 @@ int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);
 /* Path of the directory when the store is local, else NULL. */
 const char *cm_store_local_path(const cm_store *s);
 
-/* Remove temporaries ("*.cm-tmp-*") that dead writers left below prefix, older than max_age_s
- * seconds, whose writer (pid and boot id are in the name) does not live on this host. Local stores
+/* Remove temporaries ("*.cm-tmp-*") that dead writers left below prefix: older than max_age_s
+ * seconds and not of a process that runs on this host (host and pid are in the name). Whether a
+ * writer on another host lives cannot be seen: max_age_s has to cover its longest put. Local stores
  * only; else nothing. */
 int cm_store_sweep_temporaries(cm_store *s, const char *prefix, int64_t max_age_s, cm_error *err);
 
@@ -105,7 +107,8 @@ int cm_store_sweep_temporaries(cm_store *s, const char *prefix, int64_t max_age_
 int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
                        cm_error *err);
 
-/* CM_EINVAL unless key obeys the rules above. */
+/* CM_EINVAL unless key obeys the rules above. A part that contains ".cm-tmp-" is refused too: list
+ * would hide it and sweeping remove it. */
 int cm_store_check_key(const char *key, cm_error *err);
 
 #endif

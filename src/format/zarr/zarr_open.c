@@ -75,10 +75,8 @@ static int variable_attributes(const opening *o, cm_variable *v, const cm_zarr_m
 
 static bool group_has_dimension(const cm_group *g, const char *name)
 {
-    for (size_t i = 0; i < g->ndimensions; i++)
-        if (!strcmp(g->dimensions[i].name, name))
-            return true;
-    return false;
+    const cm_dimension *found = cm_group_scope_dimension(g, name); /* or an ancestor's */
+    return found && found >= g->dimensions && found < g->dimensions + g->ndimensions;
 }
 
 static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *err)
@@ -110,12 +108,11 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 {
     cm_table *table = NULL;
     cm_array *array = NULL;
-    char *prefix = NULL, *text = NULL, *key = cm_zarr_key_join(o->key, node->path, err);
+    char *text = NULL, *prefix = cm_zarr_key_join(o->key, node->path, err);
     const cm_chain *chain = m->chain;
     const int64_t *chunks = m->chunk, *shards = NULL;
-    int r = key && (prefix = cm_sprintf(err, "%s%s", key, *key ? "/" : "")) ? 0 : CM_ENOMEM;
-    if (r == 0)
-        r = cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err);
+    int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err)
+                   : CM_ENOMEM;
     if (r == 0 && !(text = cm_chain_text(chain, err)))
         r = CM_ENOMEM;
     if (r) {
@@ -149,7 +146,6 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 out:
     free(text);
     free(prefix);
-    free(key);
     return r;
 }
 

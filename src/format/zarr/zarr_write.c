@@ -188,15 +188,11 @@ int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attri
 static int name_array(cm_zarr_writer *w, cm_zarr_array *a, const char *path,
                       const cm_zarr_array_spec *spec, cm_error *err)
 {
-    int r = CM_ENOMEM;
-    char *table_prefix = NULL;
     char separator = spec->separator ? spec->separator : w->format == 3 ? '/' : '.';
-    if ((a->path = cm_sprintf(err, "/%s", path)) &&
-        (a->key_prefix = cm_zarr_key_join(w->prefix, path, err)) &&
-        (table_prefix = cm_sprintf(err, "%s/", a->key_prefix)))
-        r = cm_table_new_named(table_prefix, spec->ndim, separator, w->format == 3, &a->keys, err);
-    free(table_prefix);
-    return r;
+    if (!(a->path = cm_sprintf(err, "/%s", path)) ||
+        !(a->key_prefix = cm_zarr_key_join(w->prefix, path, err)))
+        return CM_ENOMEM;
+    return cm_table_new_named(a->key_prefix, spec->ndim, separator, w->format == 3, &a->keys, err);
 }
 
 int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, cm_zarr_array **out,

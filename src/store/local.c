@@ -1,0 +1,311 @@
+/* store/local.c: a directory as a store: reading.
+ *
+ * A key is a path below the directory. Every read opens the file, looks at its identity (inode,
+ * size, time of change), reads with pread, and looks again: a file that was rewritten in place
+ * meanwhile is CM_ECHANGED. A file that was replaced (renamed over) is no trouble: what was opened
+ * stays the old object, whole. The status-change time is left out of the identity: replacing,
+ * linking or chmod change it while the content stays.
+ *
+ * Nothing is mapped into memory: a truncated file would be a SIGBUS and resident pages could not be
+ * accounted for.
+ *
+ * When a batch has several ranges, the kernel is told all of them before the first is read, so that
+ * a disk or network file system works on them at once.
+ *
+ * A missing parent, or a file where a directory should be, is "no such object", as is a directory
+ * in the object's place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/context_private.h"
+#include "base/memory.h"
+#include "store/local.h"
+
+enum { READ_ONCE = 64 << 20, TRIES = 3 };
+
+int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *err)
+{
+    size_t dir = strlen(s->path), n = strlen(key);
+    int r = n ? cm_store_check_key(key, err) : 0;
+    if (r) {
+        cm_error_object(err, s->path);
+        return r;
+    }
+    if (dir + 1 + n + 1 > CM_LOCAL_PATH_ROOM)
+        return cm_error_set_os(err, ENAMETOOLONG, "%.100s... in %s", key, s->path);
+    memcpy(out, s->path, dir);
+    if (n && !(dir == 1 && s->path[0] == '/'))
+        out[dir++] = '/';
+    memcpy(out + dir, key, n + 1);
+    return 0;
+}
+
+static int fail_os(cm_error *err, int e, const char *path, const char *what)
+{
+    int r = e == ESTALE ? cm_error_set(err, CM_ECHANGED, "was replaced while it was read")
+            : e == ENOENT || e == ENOTDIR ? cm_error_set(err, CM_ENOTFOUND, "no such file")
+                                          : cm_error_set_os(err, e, "%s", what);
+    if (err)
+        err->os_errno = e;
+    cm_error_object(err, path);
+    return r;
+}
+
+static int version_of(const struct stat *st, const char *path, cm_object_version *out,
+                      cm_error *err)
+{
+    int r = 0;
+    if (S_ISDIR(st->st_mode))
+        r = cm_error_set(err, CM_ENOTFOUND, "is a directory");
+    else if (!S_ISREG(st->st_mode))
+        r = cm_error_set(err, CM_EUNSUP, "is not a regular file");
+    if (r) {
+        cm_error_object(err, path);
+        return r;
+    }
+    *out = (cm_object_version){
+        .size = (uint64_t)st->st_size,
+        .id = {st->st_ino,
+               (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec, 0},
+    };
+    return 0;
+}
+
+static bool is_unknown(const cm_object_version *v)
+{
+    return !v->size && !v->id[0] && !v->id[1] && !v->id[2];
+}
+
+static bool same(const cm_object_version *a, const cm_object_version *b)
+{
+    return a->size == b->size && a->id[0] == b->id[0] && a->id[1] == b->id[1];
+}
+
+static int changed(cm_error *err, const char *path)
+{
+    cm_error_set(err, CM_ECHANGED, "changed while it was read");
+    cm_error_object(err, path);
+    return CM_ECHANGED;
+}
+
+static int local_stat(cm_store *base, const char *key, cm_object_version *out, cm_error *err)
+{
+    char path[CM_LOCAL_PATH_ROOM];
+    struct stat st;
+    int r = cm_local_key_path((cm_local *)base, key, path, err);
+    if (r)
+        return r;
+    if (stat(path, &st) != 0)
+        return fail_os(err, errno, path, "cannot look at it");
+    return version_of(&st, path, out, err);
+}
+
+/* Open for reading. O_NONBLOCK: a FIFO in the place of a file must not hang us. */
+static int open_object(const char *path, int *fd, cm_object_version *version, cm_error *err)
+{
+    struct stat st;
+    do
+        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (*fd < 0 && errno == EINTR);
+    if (*fd < 0)
+        return fail_os(err, errno, path, "cannot open");
+    int r = fstat(*fd, &st) != 0 ? fail_os(err, errno, path, "cannot look at it")
+                                 : version_of(&st, path, version, err);
+    if (r) {
+        close(*fd);
+        *fd = -1;
+    }
+    return r;
+}
+
+/* 0 when fd still has this version. */
+static int check_unchanged(int fd, const char *path, const cm_object_version *version,
+                           cm_error *err)
+{
+    struct stat st;
+    cm_object_version now;
+    if (fstat(fd, &st) != 0)
+        return fail_os(err, errno, path, "cannot look at it");
+    int r = version_of(&st, path, &now, err);
+    return r ? r : same(&now, version) ? 0 : changed(err, path);
+}
+
+static int read_range(const cm_local *s, int fd, const char *path, const cm_range *range,
+                      cm_error *err)
+{
+    uint8_t *dst = range->dst;
+    uint64_t at = range->offset;
+    for (size_t left = range->nbytes; left;) {
+        int r = s->ctx ? cm_context_check(s->ctx, err) : 0;
+        if (r)
+            return r;
+        ssize_t n = pread(fd, dst, left < READ_ONCE ? left : READ_ONCE, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_os(err, errno, path, "cannot read");
+        if (n == 0) /* it was long enough when it was opened */
+            return changed(err, path);
+        dst += n;
+        at += (uint64_t)n;
+        left -= (size_t)n;
+    }
+    return 0;
+}
+
+static int check_ranges(const char *path, uint64_t size, const cm_range *ranges, int n,
+                        cm_error *err)
+{
+    for (int i = 0; i < n; i++)
+        if (ranges[i].offset > size || ranges[i].nbytes > size - ranges[i].offset) {
+            cm_error_set(err, CM_EDATA,
+                         "is truncated or damaged: %zu bytes at offset %" PRIu64
+                         " are wanted of %" PRIu64,
+                         ranges[i].nbytes, ranges[i].offset, size);
+            cm_error_object(err, path);
+            return CM_EDATA;
+        }
+    return 0;
+}
+
+static int get_once(const cm_local *s, const char *path, const cm_range *ranges, int n,
+                    const cm_object_version *want, cm_object_version *got, cm_error *err)
+{
+    int fd;
+    int r = open_object(path, &fd, got, err);
+    if (r)
+        return r;
+    if (!is_unknown(want) && !same(want, got))
+        r = changed(err, path);
+    if (r == 0)
+        r = check_ranges(path, got->size, ranges, n, err);
+    for (int i = 0; i < n && n > 1 && r == 0; i++)
+        (void)posix_fadvise(fd, (off_t)ranges[i].offset, (off_t)ranges[i].nbytes,
+                            POSIX_FADV_WILLNEED);
+    for (int i = 0; i < n && r == 0; i++)
+        r = read_range(s, fd, path, &ranges[i], err);
+    if (r == 0)
+        r = check_unchanged(fd, path, got, err);
+    close(fd);
+    return r;
+}
+
+static int local_get(cm_store *base, const char *key, const cm_range *ranges, int n,
+                     cm_object_version *version, cm_error *err)
+{
+    cm_local *s = (cm_local *)base;
+    char path[CM_LOCAL_PATH_ROOM];
+    cm_object_version want = {0}, got = {0};
+    if (version)
+        want = *version;
+    int r = cm_local_key_path(s, key, path, err);
+    if (r)
+        return r;
+    for (int k = 0; k < TRIES; k++) {
+        r = get_once(s, path, ranges, n, &want, &got, err);
+        if (r != CM_ECHANGED || !is_unknown(&want))
+            break;
+    }
+    if (r == 0 && version)
+        *version = got;
+    return r;
+}
+
+static int local_get_all(cm_store *base, const char *key,
+                         void *(*alloc)(void *user, size_t nbytes, cm_error *err), void *user,
+                         size_t *nbytes, cm_object_version *version, cm_error *err)
+{
+    cm_local *s = (cm_local *)base;
+    char path[CM_LOCAL_PATH_ROOM];
+    cm_object_version got;
+    cm_error own;
+    int fd;
+    int r = cm_local_key_path(s, key, path, err);
+    if (r == 0)
+        r = open_object(path, &fd, &got, err);
+    if (r)
+        return r;
+    if (version && !is_unknown(version) && !same(version, &got)) {
+        r = changed(err, path);
+        goto out;
+    }
+    cm_range whole = {.nbytes = (size_t)got.size};
+    cm_error *say = err ? err : &own;
+    cm_error_clear(say);
+    whole.dst = alloc(user, whole.nbytes, say);
+    if (!whole.dst) {
+        r = say->code ? say->code
+                      : cm_error_set(say, CM_ELIMIT, "no room for %zu bytes", whole.nbytes);
+        cm_error_object(say, path);
+        goto out;
+    }
+    if (whole.nbytes > READ_ONCE)
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    r = read_range(s, fd, path, &whole, err);
+    if (r == 0)
+        r = check_unchanged(fd, path, &got, err);
+    if (r == 0) {
+        *nbytes = whole.nbytes;
+        if (version)
+            *version = got;
+    }
+out:
+    close(fd);
+    return r;
+}
+
+static void local_free(cm_store *base)
+{
+    cm_local *s = (cm_local *)base;
+    cm_dir_set_clear(&s->dirs);
+    pthread_mutex_destroy(&s->dirs_lock);
+    free(s->path);
+    free(s->base.uri);
+    free(s);
+}
+
+const cm_store_vt cm_local_vt = {
+    .stat = local_stat,
+    .get = local_get,
+    .get_all = local_get_all,
+    .put = cm_local_put,
+    .del = cm_local_del,
+    .del_prefix = cm_local_del_prefix,
+    .list = cm_local_list,
+    .sync = cm_local_sync,
+    .free = local_free,
+};
+
+int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
+                        cm_error *err)
+{
+    *out = NULL;
+    size_t n = strlen(path);
+    if (n == 0)
+        return cm_error_set(err, CM_EINVAL, "the path is empty");
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    cm_local *s = cm_calloc(1, sizeof *s, err);
+    if (!s)
+        return CM_ENOMEM;
+    s->base = (cm_store){.vt = &cm_local_vt, .refcount = 1};
+    pthread_mutex_init(&s->dirs_lock, NULL);
+    s->ctx = ctx;
+    s->durability = durability;
+    s->host = cm_local_host();
+    s->path = cm_strndup(path, n, err);
+    s->base.uri = s->path ? cm_strdup(path, err) : NULL;
+    if (!s->base.uri) {
+        local_free(&s->base);
+        return CM_ENOMEM;
+    }
+    *out = &s->base;
+    return 0;
+}

@@ -1,0 +1,396 @@
+#!/usr/bin/env python3
+"""Zarr stores written by zarr-python, xarray and tensorstore, read by chunkmill's tests/cm_dump.
+
+    python test_zarr_read_oracle.py [--dump build/debug/tests/cm_dump] [--seed N]
+
+Every array's cells are compared by a hash over all of them (missing chunks included), and dimension
+names, chunks, shards and attributes by value. Cell values depend on the position. Needs numpy and
+zarr 3; xarray and tensorstore parts are left out, loudly, when those are missing. Exit status 77
+when nothing could be tested.
+"""
+import argparse
+import itertools
+import json
+import math
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import warnings
+
+warnings.simplefilter("ignore")
+try:
+    import numpy as np
+    import numcodecs
+    import zarr
+    from zarr.codecs import (BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec,
+                             TransposeCodec, ZstdCodec)
+except ImportError as why:
+    print(f"1..0 # SKIP {why}")
+    sys.exit(77)
+
+FAILED = []
+COUNT = 0
+
+
+def check(good, what):
+    global COUNT
+    COUNT += 1
+    if not good:
+        FAILED.append(what)
+        print(f"# FAILED: {what}", flush=True)
+
+
+def fnv1a(data):
+    h = 0xCBF29CE484222325
+    for b in data:
+        h = (h ^ b) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{h:016x}"
+
+
+def cells_bytes(a):
+    a = np.asarray(a)
+    if a.dtype.kind in "OTU":
+        out = bytearray()
+        for s in a.ravel():
+            raw = str(s).encode()
+            out += len(raw).to_bytes(4, "little") + raw
+        return bytes(out)
+    return np.ascontiguousarray(a.astype(a.dtype.newbyteorder("="))).tobytes()
+
+
+def dump(tool, path):
+    done = subprocess.run([tool, str(path)], capture_output=True, text=True)
+    if done.returncode:
+        print(f"# {done.stderr.strip()}")
+        return None
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def same(a, b):
+    """Deep equality in which NaN equals NaN."""
+    if isinstance(a, (list, tuple)) or isinstance(b, (list, tuple)):
+        return (isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b)
+                and all(same(x, y) for x, y in zip(a, b)))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, float) and isinstance(b, (float, int)) and math.isnan(a):
+        return math.isnan(b)
+    return type(a) is type(b) and a == b or (not isinstance(a, bool) and not isinstance(b, bool)
+                                             and a == b)
+
+
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+          "float32", "float64", "complex64", "complex128", "str"]
+
+
+def values(shape, dtype, salt):
+    n = math.prod(shape)
+    i = np.arange(n, dtype="u8") * np.uint64(2654435761) + np.uint64(salt * 7919 + 1)
+    if dtype == "str":
+        words = [("é" * (int(k) % 4)) + f"w{int(k) % 1000}" if k % 5 else "" for k in i]
+        return np.array(words, dtype=object).reshape(shape)
+    if dtype == "bool":
+        return (i // 8 % 3 == 0).reshape(shape)
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        return i.astype(kind).reshape(shape)
+    part = (i % np.uint64(20011)).astype("f8") / 8 - 1000
+    if kind.kind == "c":
+        return (part + 1j * part[::-1]).astype(kind).reshape(shape)
+    out = part.astype(kind)
+    if n > 2:
+        out[n // 2] = np.nan
+        out[1] = -np.inf
+    return out.reshape(shape)
+
+
+def fill_of(dtype, i):
+    if dtype == "str":
+        return ["", "fill é"][i % 2]
+    if dtype == "bool":
+        return bool(i % 2)
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        return int(np.iinfo(kind).max) if i % 2 else 0
+    if kind.kind == "c":
+        return [0j, complex(1.5, float("nan")), complex(float("-inf"), 2)][i % 3]
+    return [0.0, float("nan"), float("inf"), -1.25][i % 4]
+
+
+def fill_array(a, data, whole):
+    """Write data; when not whole, only the first half of axis 0 (chunks stay missing). Returns what
+    the array holds then."""
+    if data.dtype == object:
+        data = np.asarray(data, dtype=object)
+    if whole or data.ndim == 0 or data.size == 0:
+        a[...] = data
+    else:
+        a[: data.shape[0] // 2] = data[: data.shape[0] // 2]
+    return a[...]
+
+
+SHAPES = [((), ()), ((7,), (3,)), ((5, 6), (2, 4)), ((0, 3), (1, 3)), ((3, 4, 5), (2, 3, 2)),
+          ((4,), (100,)), ((6, 2), (6, 2))]
+
+
+def v3_codecs(rng, dtype, chunk):
+    """A random legal codec list, as (filters, serializer, compressors)."""
+    nd = len(chunk)
+    filters = []
+    if nd > 1 and rng.random() < 0.4:
+        filters = [TransposeCodec(order=tuple(rng.sample(range(nd), nd)))]
+    size = 1 if dtype == "str" else np.dtype(dtype).itemsize
+    choice = rng.choice(["none", "zstd", "gzip", "blosc", "crc", "zstd+crc", "gzip+zstd"])
+    blosc = BloscCodec(cname=rng.choice(["lz4", "lz4hc", "zstd", "zlib", "blosclz"]), clevel=5,
+                       shuffle=rng.choice(["noshuffle", "shuffle", "bitshuffle"]), typesize=size)
+    compressors = {"none": [], "zstd": [ZstdCodec(level=3)], "gzip": [GzipCodec(level=4)],
+                   "blosc": [blosc], "crc": [Crc32cCodec()],
+                   "zstd+crc": [ZstdCodec(level=1, checksum=True), Crc32cCodec()],
+                   "gzip+zstd": [GzipCodec(level=1), ZstdCodec(level=1)]}[choice]
+    serializer = "auto"
+    if dtype != "str":
+        serializer = BytesCodec(endian=rng.choice(["little", "big"]) if size > 1 else None)
+    return filters, serializer, compressors
+
+
+def make_v3(group, rng):
+    want = {}
+    n = 0
+    for dtype, (shape, chunk) in itertools.product(DTYPES, SHAPES):
+        for sharded in ([0, 1, 2, 3] if shape and math.prod(shape) and dtype != "str" else [0]):
+            n += 1
+            name = f"a{n:04d}"
+            filters, serializer, compressors = v3_codecs(rng, dtype, chunk)
+            kind, separator = rng.choice([("default", "/"), ("default", "."), ("v2", "."),
+                                          ("v2", "/")])
+            more = {}
+            if sharded:
+                # 1: index at the end, 2: at the start, 3: shards in shards
+                inner = ShardingCodec(chunk_shape=chunk, codecs=[*filters, serializer, *compressors],
+                                      index_location="start" if sharded == 2 else "end")
+                outer = tuple(2 * c for c in chunk)
+                if sharded == 3:
+                    inner = ShardingCodec(chunk_shape=outer, codecs=[inner])
+                    outer = tuple(2 * c for c in outer)
+                stored, serializer, filters, compressors = outer, inner, [], []
+            else:
+                stored = chunk
+            if rng.random() < 0.7:
+                more["dimension_names"] = [f"d{k}_{s}" for k, s in enumerate(shape)]
+            a = group.create_array(
+                name, shape=shape, chunks=stored, dtype=str if dtype == "str" else dtype,
+                filters=filters or None, serializer=serializer, compressors=compressors or None,
+                fill_value=fill_of(dtype, n), chunk_key_encoding={"name": kind,
+                                                                  "separator": separator},
+                attributes={"n": n, "f": n / 8, "nan": float("nan"), "t": f"é{n}", "l": [n, None]},
+                **more)
+            held = fill_array(a, values(shape, dtype, n), rng.random() < 0.6)
+            want["/" + name] = (held, a, more.get("dimension_names"))
+    return want
+
+
+def make_v2(group, rng):
+    want = {}
+    compressors = [None, numcodecs.Zlib(3), numcodecs.GZip(2), numcodecs.Zstd(2), numcodecs.LZ4(),
+                   numcodecs.Blosc("lz4", 5, numcodecs.Blosc.SHUFFLE),
+                   numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE)]
+    n = 0
+    for dtype, (shape, chunk), order in itertools.product(DTYPES, SHAPES, "CF"):
+        n += 1
+        name = f"b{n:04d}"
+        typestr = dtype
+        filters = None
+        if dtype != "str":
+            typestr = rng.choice("<>") + np.dtype(dtype).str[1:]
+            if rng.random() < 0.3:
+                filters = [numcodecs.Shuffle(np.dtype(dtype).itemsize)]
+        attributes = {"n": n, "x": [1.5, float("inf")]}
+        names = None
+        if rng.random() < 0.7:
+            names = [f"d{k}_{s}" for k, s in enumerate(shape)]
+            attributes["_ARRAY_DIMENSIONS"] = names
+        a = group.create_array(
+            name, shape=shape, chunks=chunk, dtype=str if dtype == "str" else typestr, order=order,
+            filters=filters or "auto" if dtype == "str" else filters,
+            compressors=rng.choice(compressors),
+            fill_value=None if n % 5 == 0 else fill_of(dtype, n), attributes=attributes,
+            chunk_key_encoding={"name": "v2", "separator": rng.choice("./")})
+        held = fill_array(a, values(shape, dtype, n), rng.random() < 0.6)
+        want["/" + name] = (held, a, names)
+    return want
+
+
+def compare(lines, want, where):
+    check(lines is not None, f"{where}: opens")
+    got = {line["path"]: line for line in lines or [] if "path" in line}
+    check(set(got) == set(want), f"{where}: the same arrays")
+    for path, (held, a, names) in want.items():
+        line = got.get(path)
+        label = f"{where}{path} {a.dtype} {a.shape} {a.metadata.to_dict()}"
+        if not line or "problem" in line:
+            check(False, f"{label}: {line}")
+            continue
+        held = np.asarray(held)
+        check(line["shape"] == list(a.shape), f"{label}: shape {line['shape']}")
+        check(line["chunks"] == list(a.chunks), f"{label}: chunks {line['chunks']}")
+        shards = list(a.shards) if a.shards is not None else None
+        check(line["shards"] == shards, f"{label}: shards {line['shards']}")
+        if 0 not in a.shape:
+            check(line.get("fnv1a") == fnv1a(cells_bytes(held)),
+                  f"{label}: cells {line.get('first')} {line.get('last')}, want "
+                  f"{held.ravel()[:4]} {held.ravel()[-4:]}")
+        check(line["dims"] == (names or [None] * len(a.shape)), f"{label}: dims {line['dims']}")
+        attrs = {k: v["value"] for k, v in line["attrs"].items()}
+        attrs.pop("_FillValue", None)
+        mine = dict(a.attrs)
+        mine.pop("_ARRAY_DIMENSIONS", None)
+        check(same(attrs, mine), f"{label}: attributes {attrs}")
+
+
+def zarr_python(tool, folder, rng):
+    for form, make in ((3, make_v3), (2, make_v2)):
+        path = folder / f"zp{form}"
+        group = zarr.create_group(str(path), zarr_format=form)
+        want = make(group, rng)
+        compare(dump(tool, path), want, f"zarr-python v{form} listed")
+        zarr.consolidate_metadata(str(path))
+        compare(dump(tool, path), want, f"zarr-python v{form} consolidated")
+
+
+def plain(v):
+    """An xarray attribute as JSON has it."""
+    if isinstance(v, np.ndarray):
+        return [plain(x) for x in v]
+    if isinstance(v, np.generic):
+        v = v.item()
+    if isinstance(v, complex):
+        return [v.real, v.imag]
+    return v
+
+
+def compare_xarray(tool, path, group, lines, xr):
+    prefix = "" if group == "/" else group
+    seen = xr.open_zarr(str(path), group=group, decode_cf=False, chunks=None)
+    got = {line["path"]: line for line in lines if "path" in line}
+    head = [line for line in lines if line.get("group") == group]
+    where = f"xarray {path.name}{group}"
+    check(len(head) == 1 and same({k: v["value"] for k, v in head[0]["attrs"].items()},
+                                  {k: plain(v) for k, v in seen.attrs.items()}),
+          f"{where}: group attributes {head}")
+    check({d[0]: d[1] for d in head[0]["dimensions"]} == dict(seen.sizes), f"{where}: sizes")
+    check({k for k in got if k.rsplit("/", 1)[0] == prefix} ==
+          {f"{prefix}/{k}" for k in seen.variables}, f"{where}: variables")
+    for name, v in seen.variables.items():
+        line = got.get(f"{prefix}/{name}")
+        label = f"{where} {name}"
+        if not line or "problem" in line:
+            check(False, f"{label}: {line}")
+            continue
+        check(line["dims"] == list(v.dims), f"{label}: dims {line['dims']}")
+        if v.size:
+            check(line["fnv1a"] == fnv1a(cells_bytes(v.values)), f"{label}: cells {line['first']}")
+        attrs = {k: a["value"] for k, a in line["attrs"].items()}
+        check(same(attrs, {k: plain(x) for k, x in v.attrs.items()}),
+              f"{label}: attributes {attrs} want {v.attrs}")
+        if "_FillValue" in attrs:
+            check(line["attrs"]["_FillValue"]["dtype"] == line["dtype"],
+                  f"{label}: type of _FillValue {line['attrs']['_FillValue']}")
+
+
+def xarray_stores(tool, folder, rng):
+    try:
+        import xarray as xr
+    except ImportError as why:
+        print(f"# SKIP xarray: {why}")
+        return
+    variables = {}
+    for i, dtype in enumerate(d for d in DTYPES if d != "str"):
+        data = values((4, 5), dtype, i)
+        attrs = {"units": "K", "scale": np.float32(0.1), "range": np.array([-1, 2], "i2"),
+                 "huge": np.uint64(2**64 - 1), "bad": np.nan, "coordinates": "x y"}
+        if i % 2 or dtype in ("float32", "int16"):
+            fill = fill_of(dtype, 3 + i)
+            attrs["_FillValue"] = np.array([fill], dtype)[0] if dtype != "bool" else fill
+        variables[f"v_{dtype}"] = (("y", "x"), data, attrs)
+    variables["text"] = (("y",), np.array(["a", "", "éé", "long " * 9], dtype=object))
+    variables["scalar"] = ((), np.float64(3.5), {"_FillValue": 1e20})
+    variables["empty"] = (("none", "x"), np.zeros((0, 5), "i4"))
+    ds = xr.Dataset(variables, attrs={"title": "é", "list": [1.5, 2], "nothing": ""})
+    sub = ds[["v_int16", "v_float64"]].rename(x="lon")
+    for form in (2, 3):
+        for consolidated in (True, False):
+            path = folder / f"xr{form}{consolidated}"
+            ds.to_zarr(str(path), zarr_format=form, consolidated=False)
+            sub.to_zarr(str(path), group="sub/deep", mode="a", zarr_format=form, consolidated=False)
+            if consolidated:
+                zarr.consolidate_metadata(str(path))
+            lines = dump(tool, path)
+            check(lines is not None, f"xarray v{form}: opens")
+            for group in ("/", "/sub/deep"):
+                compare_xarray(tool, path, group, lines or [], xr)
+
+
+def tensorstore_stores(tool, folder, rng):
+    try:
+        import tensorstore as ts
+    except ImportError as why:
+        print(f"# SKIP tensorstore: {why}")
+        return
+    for i, dtype in enumerate(d for d in DTYPES if d != "str"):
+        data = values((9, 10), dtype, i)
+        inner = [{"name": "transpose", "configuration": {"order": [1, 0]}},
+                 {"name": "bytes", "configuration": {"endian": "big"}},
+                 {"name": "zstd", "configuration": {"level": 2}}]
+        codecs = [{"name": "sharding_indexed", "configuration": {
+            "chunk_shape": [2, 4], "codecs": inner, "index_location": ["start", "end"][i % 2],
+            "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}},
+                             {"name": "crc32c"}]}}]
+        specs = {
+            "ts3": {"driver": "zarr3", "metadata": {
+                "shape": [9, 10], "data_type": dtype, "codecs": codecs,
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 8]}},
+                "dimension_names": ["y", None]}},
+            "ts2": {"driver": "zarr", "metadata": {
+                "shape": [9, 10], "chunks": [4, 3], "dtype": np.dtype(dtype).str, "order": "F",
+                "compressor": {"id": "blosc", "cname": "lz4", "shuffle": -1, "clevel": 5},
+                "dimension_separator": "/"}},
+        }
+        for name, spec in specs.items():
+            path = folder / f"{name}_{dtype}"
+            spec["kvstore"] = {"driver": "file", "path": f"{path}/"}
+            store = ts.open({**spec, "create": True}).result()
+            store[:7, :].write(data[:7]).result()
+            held = store.read().result()
+            lines = dump(tool, path)
+            line = lines[1] if lines and len(lines) > 1 else {}
+            check(line.get("path") == f"/{path.name}" and
+                  line.get("fnv1a") == fnv1a(cells_bytes(held)),
+                  f"tensorstore {name} {dtype}: {lines}")
+
+
+def main():
+    here = pathlib.Path(__file__).resolve().parents[2]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dump", default=os.environ.get("CM_DUMP",
+                                                         str(here / "build/debug/tests/cm_dump")))
+    parser.add_argument("--seed", type=int, default=random.randrange(2**31))
+    parser.add_argument("--keep", help="folder for the stores, kept")
+    options = parser.parse_args()
+    if not os.access(options.dump, os.X_OK):
+        print(f"1..0 # SKIP no {options.dump}")
+        return 77
+    print(f"# seed {options.seed}")
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(options.keep or temporary)
+        for part in (zarr_python, xarray_stores, tensorstore_stores):
+            part(options.dump, folder, rng)
+    print(f"{'not ' if FAILED else ''}ok 1 - {COUNT} checks, {len(FAILED)} failed\n1..1")
+    return bool(FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
