@@ -181,9 +181,9 @@ static int run(cm_cli *cli, cm_error *err)
         ret = cm_cli_sources_list(cli, cli->args.noperands - 1, &sources, err);
     if (ret == 0) {
         uint64_t memory = cm_cli_memory(cli, &reason);
-        cm_cli_note(cli, "memory at most %s (%s), %d threads",
+        cm_cli_note(cli, "memory at most %s (%s), %d thread%s",
                     cm_cli_size_text(memory, size, sizeof size), reason,
-                    cm_context_threads(cli->ctx));
+                    cm_context_threads(cli->ctx), cm_context_threads(cli->ctx) == 1 ? "" : "s");
         ret = cm_cli_sources_open(cli, &sources, err);
     }
     if (ret == 0)

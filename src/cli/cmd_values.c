@@ -111,15 +111,10 @@ static int put_block(printer *p, const int64_t *start, const int64_t *count, cm_
 /* How the array is cut: rows of `axis`, everything behind it, one index of everything before. */
 static int64_t cut(const printer *p, const cm_storage *storage, int64_t most_cells, int *axis)
 {
-    int64_t inner = 1;
+    int64_t inner = 1; /* cells of one row; never more than most_cells */
     int k = p->ndim - 1;
-    while (k > 0 && inner <= most_cells / p->shape[k]) {
-        inner *= p->shape[k];
-        k--;
-    }
-    if (inner > most_cells) { /* cannot be: each step keeps inner <= most_cells */
-        inner = most_cells;
-    }
+    while (k > 0 && p->shape[k] <= most_cells / inner)
+        inner *= p->shape[k--];
     int64_t rows = most_cells / inner;
     const int64_t *unit = storage ? storage->chunks : NULL;
     if (unit && unit[k] > 1 && rows > unit[k])

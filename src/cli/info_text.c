@@ -117,7 +117,7 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
 {
     char size[16];
     const cm_storage *s = cm_variable_storage(v);
-    const char *unit = s && s->shards ? "shards" : "chunks";
+    const char *unit = s->shards ? "shards" : "chunks";
     if (c->problem.code) {
         char line[2300];
         cm_cli_out_text(p->out, ", not counted: ");
@@ -130,7 +130,7 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
         cm_cli_out_format(p->out, ", %" PRId64 " %s", c->total, unit);
         return;
     }
-    if (s && s->chunks)
+    if (s->chunks)
         cm_cli_out_format(p->out, ", %" PRId64 " of %" PRId64 " %s", c->present, c->total, unit);
     cm_cli_out_format(p->out, ", %s", cm_cli_size_text(c->stored_bytes, size, sizeof size));
     uint64_t whole = decoded_bytes(v);
@@ -143,12 +143,14 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
 {
     const cm_storage *s = cm_variable_storage(v);
     int ndim = cm_array_ndim(cm_variable_array(v));
+    cm_dtype dtype = cm_array_dtype(cm_variable_array(v));
     cm_cli_chunks counts;
     int ret = cm_cli_chunks_count(p->cli, v, &counts, err);
     if (ret < 0 || !s)
         return ret;
+    char name[24];
     cm_cli_out_text(p->out, "        stored: ");
-    if (s->stored_dtype) {
+    if (s->stored_dtype && strcmp(s->stored_dtype, cm_dtype_name(dtype, name, sizeof name)) != 0) {
         cm_cli_out_name(p->out, s->stored_dtype);
         cm_cli_out_text(p->out, ", ");
     }
@@ -162,7 +164,9 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
         cm_cli_out_text(p->out, ", shards ");
         put_lengths(p->out, s->shards, ndim);
     }
-    if (s->codecs && *s->codecs) {
+    if (s->raw) {
+        cm_cli_out_text(p->out, ", uncompressed");
+    } else if (s->codecs && *s->codecs) {
         cm_cli_out_text(p->out, ", ");
         cm_cli_out_name(p->out, s->codecs);
     }
@@ -171,16 +175,26 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
     return 0;
 }
 
+/* "5", not "5.0": a step is for people. */
+static char *step_text(double step, char *buf)
+{
+    cm_double_text(step, buf);
+    size_t n = strlen(buf);
+    if (n > 2 && strcmp(buf + n - 2, ".0") == 0)
+        buf[n - 2] = '\0';
+    return buf;
+}
+
 static void put_step(const picture *p, const cm_cli_axis *a)
 {
     char step[40], most[40];
     const char *space = a->unit[0] ? " " : "";
     if (a->regular)
-        cm_cli_out_format(p->out, ", step %s%s%s", cm_double_text(a->step, step), space, a->unit);
+        cm_cli_out_format(p->out, ", step %s%s%s", step_text(a->step, step), space, a->unit);
     else
         cm_cli_out_format(p->out, ", irregular: steps from %s to %s%s%s",
-                          cm_double_text(a->least_step, step), cm_double_text(a->most_step, most),
-                          space, a->unit);
+                          step_text(a->least_step, step), step_text(a->most_step, most), space,
+                          a->unit);
 }
 
 static void put_axis(const picture *p, const cm_cli_axis *a)
