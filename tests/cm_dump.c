@@ -6,10 +6,11 @@
  * Lines: for each group {"group", "format", "attrs", "dimensions": [[name, length, unlimited]...]},
  * then for each variable of it {"path", "dtype", "shape", "dims", "attrs", "stored", "codecs",
  * "chunks", "shards", "cells", "fnv1a", "first", "last"} or, for one that cannot be read, {"path",
- * "problem": {"code", "message"}}. attrs: {name: {"dtype", "value"}}. fnv1a: 64-bit FNV-1a in hex
- * over the native (little-endian) cells in C order; a string is its length as 4 bytes
- * little-endian, then its bytes. The same bytes are what --raw writes. first and last: up to 4
- * cells, CM_BYTES in hex. An error goes to standard error as "CODE: line" and the status is 3.
+ * "problem": {"code", "message"}}; one whose cells cannot be read has "error" like that. attrs:
+ * {name: {"dtype", "value"}}. fnv1a: 64-bit FNV-1a in hex over the native (little-endian) cells in
+ * C order; a string is its length as 4 bytes little-endian, then its bytes. The same bytes are what
+ * --raw writes. first and last: up to 4 cells, CM_BYTES in hex. An error goes to standard error as
+ * "CODE: line" and the status is 3.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +26,9 @@ typedef struct dump {
     cm_context *ctx;
     cm_json_doc *doc;
     bool values;
-    FILE *raw; /* cells go here instead */
+    FILE *raw;  /* cells go here instead */
+    int failed; /* of the first variable whose cells cannot be read */
+    cm_error why;
 } dump;
 
 typedef struct cells {
@@ -193,6 +196,21 @@ static int dump_problem(dump *d, const cm_variable *v, cm_json *o, cm_error *err
     return ret ? no_memory(err) : 0;
 }
 
+/* Its cells cannot be read: say so in the line, go on, and remember the first such error. */
+static int unreadable(dump *d, cm_json *o, int code, const cm_error *err)
+{
+    cm_json *why = cm_json_new_object(d->doc);
+    int bad = cm_json_set_string(d->doc, why, "code", cm_code_name(code));
+    bad |= cm_json_set_string(d->doc, why, "message", err->message);
+    bad |= cm_json_set(d->doc, o, "error", why);
+    print_line(o, NULL);
+    if (d->failed == 0) {
+        d->failed = code;
+        d->why = *err;
+    }
+    return bad ? CM_ENOMEM : 0;
+}
+
 static int dump_variable(dump *d, const cm_variable *v, cm_error *err)
 {
     char name[24];
@@ -227,12 +245,12 @@ static int dump_variable(dump *d, const cm_variable *v, cm_error *err)
     bad |= cm_json_set(d->doc, o, "chunks", lengths(d, s->chunks, ndim));
     bad |= cm_json_set(d->doc, o, "shards", lengths(d, s->shards, ndim));
     int ret = bad ? no_memory(err) : 0;
-    if (ret == 0 && d->values)
-        ret = add_values(d, o, a, err);
+    if (ret == 0 && d->values && (ret = add_values(d, o, a, err))) {
+        cm_error_variable(err, cm_variable_path(v));
+        return unreadable(d, o, ret, err);
+    }
     if (ret == 0)
         print_line(o, err);
-    else
-        cm_error_variable(err, cm_variable_path(v));
     return ret;
 }
 
@@ -318,6 +336,10 @@ int main(int argc, char **argv)
         ret = cm_dataset_open(d.ctx, uri, format, &ds, &err);
     if (ret == 0)
         ret = raw ? dump_raw(&d, ds, raw, &err) : dump_group(&d, ds, cm_dataset_root(ds), &err);
+    if (ret == 0 && d.failed) {
+        ret = d.failed;
+        err = d.why;
+    }
     if (ret) {
         char line[2048];
         fflush(stdout);

@@ -115,3 +115,10 @@ cm_read_cost cm_array_cost(cm_array *a)
 {
     return a->vt->cost(a);
 }
+
+const cm_array *cm_array_leaf(const cm_array *a)
+{
+    while (a->vt->first)
+        a = a->vt->first(a);
+    return a;
+}

@@ -73,6 +73,9 @@ typedef struct cm_array_vt {
     cm_read_cost (*cost)(cm_array *a);
 
     void (*free)(cm_array *a); /* frees the struct too */
+
+    /* The first of the arrays that it is made of; NULL for leaves. */
+    cm_array *(*first)(const cm_array *a);
 } cm_array_vt;
 
 /* Concrete arrays begin with this. */
@@ -102,6 +105,9 @@ int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_s
                   cm_error *err);
 cm_axis_grid cm_array_grid(const cm_array *a, int axis);
 cm_read_cost cm_array_cost(cm_array *a);
+
+/* The first leaf of a composition; a itself when it is one. */
+const cm_array *cm_array_leaf(const cm_array *a);
 
 /* ---- leaves say what they need --------------------------------------------------------------- */
 

@@ -63,7 +63,8 @@ static void free_callback(cm_array *base)
     free(a);
 }
 
-static const cm_array_vt callback_vt = {"callback", plan, grid, cost, free_callback};
+static const cm_array_vt callback_vt = {
+    .kind = "callback", .plan = plan, .grid = grid, .cost = cost, .free = free_callback};
 
 int cm_array_from_callback(cm_dtype dtype, int ndim, const int64_t *shape, const int64_t *chunk,
                            cm_fill_fn fn, void *user, void (*release)(void *user), cm_array **out,

@@ -307,7 +307,8 @@ static void free_chunked(cm_array *base)
     free(a);
 }
 
-static const cm_array_vt chunked_vt = {"chunked", plan, grid, cost, free_chunked};
+static const cm_array_vt chunked_vt = {
+    .kind = "chunked", .plan = plan, .grid = grid, .cost = cost, .free = free_chunked};
 
 int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
 {
@@ -327,6 +328,12 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
         r = CM_ENOMEM;
     if (r)
         goto fail;
+    for (const cm_chain *c = spec->chain; c->a2b == CM_A2B_SHARDING; c = c->inner)
+        if (c->transposed || c->nstages) {
+            r = cm_error_set(err, CM_EUNSUP, "shards that are %s",
+                             c->transposed ? "transposed" : "compressed as a whole");
+            goto fail;
+        }
     a->version = spec->version;
     a->unpack = spec->unpack;
     uint64_t offset, limit;

@@ -35,4 +35,7 @@ typedef int (*cm_map_fn)(const cm_map *map, const void *src, void *dst, int64_t 
 int cm_array_map(cm_array *src, cm_dtype to, cm_map_fn apply, void *state,
                  void (*state_free)(void *state), const void *fill, cm_array **out, cm_error *err);
 
+/* The array that a was made of by cm_array_map, borrowed; NULL when a is not such an array. */
+cm_array *cm_array_map_source(const cm_array *a);
+
 #endif

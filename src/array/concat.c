@@ -121,11 +121,17 @@ static void concat_free(cm_array *a)
     free(c);
 }
 
+static cm_array *concat_first(const cm_array *a)
+{
+    return ((const concat *)a)->parts[0];
+}
+
 static const cm_array_vt concat_vt = {.kind = "concat",
                                       .plan = concat_plan,
                                       .grid = concat_grid,
                                       .cost = concat_cost,
-                                      .free = concat_free};
+                                      .free = concat_free,
+                                      .first = concat_first};
 
 /* ---- grids ----------------------------------------------------------------------------------- */
 

@@ -60,11 +60,17 @@ static void mapped_free(cm_array *a)
     free(m);
 }
 
+static cm_array *mapped_first(const cm_array *a)
+{
+    return ((const mapped *)a)->src;
+}
+
 static const cm_array_vt mapped_vt = {.kind = "map",
                                       .plan = mapped_plan,
                                       .grid = mapped_grid,
                                       .cost = mapped_cost,
-                                      .free = mapped_free};
+                                      .free = mapped_free,
+                                      .first = mapped_first};
 
 /* The fill that src's fill becomes, in new memory of to.size bytes. */
 static int map_fill(const cm_map *map, const cm_array *src, void **out, cm_error *err)
@@ -118,4 +124,9 @@ out:
     free(made);
     free(m);
     return rc;
+}
+
+cm_array *cm_array_map_source(const cm_array *a)
+{
+    return a->vt == &mapped_vt ? ((const mapped *)a)->src : NULL;
 }

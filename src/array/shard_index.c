@@ -25,7 +25,7 @@ typedef struct entry {
     struct entry *chain;         /* same bucket */
     struct entry *older, *newer; /* LRU list */
     cm_store *store;
-    uint64_t base;
+    uint64_t base, nbytes; /* of the shard: one in another may begin at the same byte */
     uint32_t hash;
     size_t charged;
     cm_shard_index *index;
@@ -113,10 +113,12 @@ static uint32_t hash_of(const cm_store *store, const char *key, uint64_t base)
 }
 
 /* With the lock held: find and make it the newest. */
-static entry *find(cache *c, uint32_t hash, const cm_store *store, const char *key, uint64_t base)
+static entry *find(cache *c, uint32_t hash, const cm_store *store, const char *key, uint64_t base,
+                   uint64_t nbytes)
 {
     for (entry *e = c->buckets[hash % BUCKETS]; e; e = e->chain) {
-        if (e->hash != hash || e->store != store || e->base != base || strcmp(e->key, key) != 0)
+        if (e->hash != hash || e->store != store || e->base != base || e->nbytes != nbytes ||
+            strcmp(e->key, key) != 0)
             continue;
         if (e->newer) {
             e->newer->older = e->older;
@@ -136,11 +138,11 @@ static entry *find(cache *c, uint32_t hash, const cm_store *store, const char *k
 
 /* With the lock held: keep index, unless memory is short. */
 static void keep(cache *c, uint32_t hash, cm_store *store, const char *key, uint64_t base,
-                 cm_shard_index *index)
+                 uint64_t nbytes, cm_shard_index *index)
 {
     size_t charged = sizeof(entry) + strlen(key) + 1 + sizeof *index + index->nchunks * 16;
     cm_budget *budget = cm_context_budget(c->ctx);
-    entry *old = find(c, hash, store, key, base);
+    entry *old = find(c, hash, store, key, base, nbytes);
     if (old)
         remove_entry(c, old);
     if (charged > c->limit)
@@ -160,6 +162,7 @@ static void keep(cache *c, uint32_t hash, cm_store *store, const char *key, uint
     memcpy(e->key, key, strlen(key) + 1);
     e->store = cm_store_ref(store);
     e->base = base;
+    e->nbytes = nbytes;
     e->hash = hash;
     e->charged = charged;
     e->index = index;
@@ -271,10 +274,12 @@ int cm_shard_index_get(cm_context *ctx, cm_store *store, const char *key, uint64
     uint32_t hash = hash_of(store, key, base);
     cm_shard_index *x = NULL;
     pthread_mutex_lock(&c->lock);
-    entry *e = find(c, hash, store, key, base);
+    entry *e = find(c, hash, store, key, base, nbytes);
     static const cm_object_version any;
-    if (e && (memcmp(version, &any, sizeof any) == 0 ||
-              memcmp(version, &e->index->version, sizeof any) == 0)) {
+    /* another array may have had this key: an index of another length is not ours */
+    if (e && e->index->nchunks == cm_chain_stored_nbytes(chain->index) / 16 &&
+        (memcmp(version, &any, sizeof any) == 0 ||
+         memcmp(version, &e->index->version, sizeof any) == 0)) {
         x = e->index;
         __atomic_add_fetch(&x->refcount, 1, __ATOMIC_RELAXED);
     }
@@ -294,7 +299,7 @@ int cm_shard_index_get(cm_context *ctx, cm_store *store, const char *key, uint64
     }
     if (!x->absent) {
         pthread_mutex_lock(&c->lock);
-        keep(c, hash, store, key, base, x);
+        keep(c, hash, store, key, base, nbytes, x);
         pthread_mutex_unlock(&c->lock);
     }
     *out = x;

@@ -66,11 +66,17 @@ static void subset_free(cm_array *a)
     free(s);
 }
 
+static cm_array *subset_first(const cm_array *a)
+{
+    return ((const subset *)a)->src;
+}
+
 static const cm_array_vt subset_vt = {.kind = "subset",
                                       .plan = subset_plan,
                                       .grid = subset_grid,
                                       .cost = subset_cost,
-                                      .free = subset_free};
+                                      .free = subset_free,
+                                      .first = subset_first};
 
 /* Room for `inside` positions between 0 and length, with both ends in place. */
 static int64_t *new_cuts(int64_t inside, int64_t length, const cm_array *src, int axis,

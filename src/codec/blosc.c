@@ -10,8 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/bytes.h"
-#include "codec/codec_private.h"
+#include "codec/blosc_frame.h"
 
 typedef struct {
     cm_codec base;
@@ -23,7 +22,7 @@ typedef struct {
 
 static const char *const compressors[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
 static const char *const shuffles[] = {"noshuffle", "shuffle", "bitshuffle"};
-enum { NCOMPRESSORS = 6, NSHUFFLES = 3, HEADER = 16 };
+enum { NCOMPRESSORS = 6, NSHUFFLES = 3 };
 
 static const blosc_codec *self(const cm_codec *codec)
 {
@@ -145,29 +144,57 @@ static size_t blosc_bound(const cm_codec *codec, size_t n)
     return n + BLOSC_MAX_OVERHEAD;
 }
 
-/* Blocks that c-blosc chooses itself are at most 1 MiB; it takes three of them. The compressor's
- * own state, made anew for every block, comes on top. */
+/* The flags' format of a compressor that we do ourselves, else -1. */
+static int own_format(const blosc_codec *b)
+{
+    if (b->shuffle == BLOSC_BITSHUFFLE)
+        return -1;
+    if (strcmp(b->compressor, "zstd") == 0)
+        return CM_BLOSC_ZSTD;
+    if (strcmp(b->compressor, "lz4") == 0)
+        return CM_BLOSC_LZ4;
+    return strcmp(b->compressor, "zlib") == 0 ? CM_BLOSC_ZLIB : -1;
+}
+
+/* What the inner compressor's state takes for blocks of n bytes. */
+static size_t inner_nbytes(const blosc_codec *b, size_t n, bool encoding)
+{
+    if (strcmp(b->compressor, "zstd") == 0)
+        return cm_zstd_nbytes(cm_blosc_zstd_level(b->level), n, encoding);
+    if (strcmp(b->compressor, "zlib") == 0)
+        return encoding ? cm_deflater_nbytes(b->level) : CM_INFLATER_NBYTES;
+    return (size_t)256 << 10; /* lz4hc, the largest of the others */
+}
+
+/* One block if the frame is ours to do, else the three that c-blosc takes. Blocks are at most 1 MiB
+ * or what the metadata say. (A frame may be made with larger blocks than its metadata say; they are
+ * at most the chunk.) */
 static size_t blosc_scratch(const cm_codec *codec, size_t n, bool encoding)
 {
-    size_t block = self(codec)->blocksize > 1 << 20 ? (size_t)self(codec)->blocksize : 1u << 20;
+    const blosc_codec *b = self(codec);
+    size_t block = b->blocksize > 1 << 20 ? (size_t)b->blocksize : (size_t)1 << 20;
     if (block > n)
         block = n;
-    return 3 * block + ((size_t)(encoding ? 16 : 1) << 20) / (encoding ? 4 : 4);
+    return (own_format(b) >= 0 ? 1 : 3) * block + inner_nbytes(b, block, encoding);
 }
 
 static int blosc_encode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
                         void *dst, size_t capacity, size_t *nout, cm_error *err)
 {
-    (void)work;
     const blosc_codec *b = self(codec);
     if (nsrc > BLOSC_MAX_BUFFERSIZE)
         return cm_error_set(err, CM_EUNSUP, "blosc: a chunk of %zu bytes is over its limit of %d",
                             nsrc, BLOSC_MAX_BUFFERSIZE);
+    if (capacity < nsrc + CM_BLOSC_HEADER)
+        return cm_error_set(err, CM_EINVAL, "blosc: %zu bytes do not fit %zu when encoded", nsrc,
+                            capacity);
+    int format = own_format(b);
+    if (format >= 0)
+        return cm_blosc_frame_encode(format, b->level, b->shuffle == BLOSC_SHUFFLE, b->typesize,
+                                     (uint32_t)b->blocksize, work, src, nsrc, dst, nout, err);
     /* Given more room than a plain copy takes, c-blosc may use it; given just that, it copies. */
-    if (capacity > nsrc + BLOSC_MAX_OVERHEAD)
-        capacity = nsrc + BLOSC_MAX_OVERHEAD;
-    int n = blosc_compress_ctx(b->level, b->shuffle, b->typesize, nsrc, src, dst, capacity,
-                               b->compressor, (size_t)b->blocksize, 1);
+    int n = blosc_compress_ctx(b->level, b->shuffle, b->typesize, nsrc, src, dst,
+                               nsrc + CM_BLOSC_HEADER, b->compressor, (size_t)b->blocksize, 1);
     if (n <= 0)
         return cm_error_set(err, CM_EINVAL, "blosc: cannot encode %zu bytes with %s (%d)", nsrc,
                             b->compressor, n);
@@ -179,32 +206,23 @@ static int blosc_decode(const cm_codec *codec, cm_codec_work *work, const void *
                         void *dst, size_t capacity, size_t *nout, cm_error *err)
 {
     (void)codec;
-    (void)work;
     *nout = 0;
-    const uint8_t *h = src;
-    if (nsrc < HEADER)
-        return cm_error_set(err, CM_EDATA, "blosc: a frame cannot be %zu bytes", nsrc);
-    if (h[0] > BLOSC_VERSION_FORMAT)
-        return cm_error_set(err, CM_EUNSUP, "blosc: format version %d (c-blosc2)", h[0]);
-    uint32_t nbytes = cm_load_le32(h + 4), cbytes = cm_load_le32(h + 12);
-    if (cbytes != nsrc)
-        return cm_error_set(err, CM_EDATA, "blosc: the frame says %u bytes, but there are %zu",
-                            cbytes, nsrc);
-    if (nbytes > capacity) {
-        *nout = nbytes;
-        return cm_error_set(err, CM_ELIMIT, "blosc: decodes to %u bytes, more than %zu", nbytes,
+    cm_blosc_header h;
+    int r = cm_blosc_header_read(src, nsrc, &h, err);
+    if (r)
+        return r;
+    *nout = h.nbytes;
+    if (h.nbytes > capacity)
+        return cm_error_set(err, CM_ELIMIT, "blosc: decodes to %u bytes, more than %zu", h.nbytes,
                             capacity);
-    }
-    size_t checked = 0;
-    if (nbytes == 0)
+    if (h.nbytes == 0)
         return 0;
-    int n = blosc_cbuffer_validate(src, nsrc, &checked) < 0
-                ? -1
-                : blosc_decompress_ctx(src, dst, nbytes, 1);
-    if (n < 0 || (uint32_t)n != nbytes)
+    if (cm_blosc_frame_is_ours(&h))
+        return cm_blosc_frame_decode(&h, work, src, dst, err);
+    int n = blosc_decompress_ctx(src, dst, h.nbytes, 1);
+    if (n < 0 || (uint32_t)n != h.nbytes)
         return cm_error_set(err, CM_EDATA, "blosc: corrupted frame (%zu bytes, %u decoded)", nsrc,
-                            nbytes);
-    *nout = nbytes;
+                            h.nbytes);
     return 0;
 }
 

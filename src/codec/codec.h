@@ -170,6 +170,10 @@ int cm_chain_parse_v3(const cm_json *codecs, cm_dtype dtype, int ndim, const int
                       cm_chain **out, cm_error *err);
 cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc);
 
+/* Shards of `shape` holding chunks of inner's shape, whose lengths divide; index at the end with a
+ * crc32c. inner is taken, also on failure. */
+int cm_chain_new_sharding(cm_chain *inner, const int64_t *shape, cm_chain **out, cm_error *err);
+
 /* From v2's "filters" and "compressor" (JSON null or values), "order" 'C' or 'F', and the byte
  * order of the dtype. */
 int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char order,

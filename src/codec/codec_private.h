@@ -62,6 +62,7 @@ void *cm_work_bytes(cm_codec_work *work, size_t nbytes, cm_error *err);
 /* What they take: for scratch(). */
 #define CM_INFLATER_NBYTES ((size_t)16 << 10)
 size_t cm_deflater_nbytes(int level);
+size_t cm_zstd_nbytes(int level, size_t nbytes, bool encoding); /* for inputs of nbytes */
 
 /* ---- byte shuffle kernels (shuffle_kernels.c) -------------------------------------------------
  */

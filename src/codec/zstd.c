@@ -71,12 +71,16 @@ static size_t zstd_bound(const cm_codec *codec, size_t n)
     return ZSTD_COMPRESSBOUND(n);
 }
 
-static size_t zstd_scratch(const cm_codec *codec, size_t n, bool encoding)
+size_t cm_zstd_nbytes(int level, size_t nbytes, bool encoding)
 {
     if (!encoding)
         return ZSTD_estimateDCtxSize();
-    ZSTD_compressionParameters p = ZSTD_getCParams(self(codec)->level, n, 0);
-    return ZSTD_estimateCCtxSize_usingCParams(p);
+    return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(level, nbytes, 0));
+}
+
+static size_t zstd_scratch(const cm_codec *codec, size_t n, bool encoding)
+{
+    return cm_zstd_nbytes(self(codec)->level, n, encoding);
 }
 
 static int zstd_encode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
@@ -131,7 +135,7 @@ static int zstd_decode(const cm_codec *codec, cm_codec_work *work, const void *s
         return CM_ENOMEM;
     size_t at = 0, done = 0;
     do {
-        size_t nframe;
+        size_t nframe = 0;
         int r = frame_nbytes(src, nsrc, at, &nframe, err);
         if (r)
             return r;

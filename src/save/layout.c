@@ -1,0 +1,462 @@
+/* save/layout.c: chunks, shards and codec of each target variable, from what the user said, the
+ * source, and defaults.
+ *
+ *   chunks of a dimension   VAR:dim=n, else dim=n, else the source's chunk, else auto (contiguous)
+ *   small variables         1-D coordinates, bounds and arrays under 1 MB are one chunk unless VAR:
+ * names them shards                  the same spelling; with neither chunks nor shards given, the
+ * source's codec                   VAR=spec, else spec, else the source's own when it is Zarr, else
+ *                           blosc:zstd:3:shuffle, for strings zstd:3
+ *
+ * A spec is `[VAR:]part,part...` with parts `dim=n`, `n` (by position) or `auto[:SIZE]`; n is -1
+ * for the whole axis.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "cf/roles.h"
+#include "save/save_private.h"
+#include "text/nearest.h"
+
+enum { AUTO_NBYTES = 16 << 20, SMALL_NBYTES = 1000000 };
+
+/* One part of a spec. */
+typedef struct part {
+    char name[256]; /* "" by position */
+    int64_t n;      /* -1 whole; 0: auto */
+    int64_t nbytes; /* of auto */
+} part;
+
+static bool parse_size(const char *s, size_t len, int64_t *out)
+{
+    static const struct {
+        const char *unit;
+        double factor;
+    } units[] = {{"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824},
+                 {"KB", 1e3},   {"kB", 1e3},      {"MB", 1e6},
+                 {"GB", 1e9},   {"B", 1},         {"", 1}};
+    char text[64], *end;
+    if (len == 0 || len >= sizeof text)
+        return false;
+    memcpy(text, s, len);
+    text[len] = 0;
+    double v = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].unit) == 0) {
+            v *= units[i].factor;
+            *out = (int64_t)v;
+            return end != text && v >= 1 && v < 1e15;
+        }
+    return false;
+}
+
+static int parse_part(const char *option, const char *s, size_t len, part *out, cm_error *err)
+{
+    const char *eq = memchr(s, '=', len), *number = eq ? eq + 1 : s;
+    size_t name = eq ? (size_t)(eq - s) : 0, nlen = len - (size_t)(number - s);
+    *out = (part){0};
+    if (name >= sizeof out->name)
+        return cm_error_set(err, CM_EINVAL, "--%s: name too long", option);
+    memcpy(out->name, s, name);
+    if (nlen >= 4 && strncmp(number, "auto", 4) == 0 && !eq) {
+        out->nbytes = AUTO_NBYTES;
+        if (nlen == 4 || (number[4] == ':' && parse_size(number + 5, nlen - 5, &out->nbytes)))
+            return 0;
+    }
+    char text[32], *end = text;
+    if (nlen > 0 && nlen < sizeof text) {
+        memcpy(text, number, nlen);
+        text[nlen] = 0;
+        errno = 0;
+        out->n = strtoll(text, &end, 10);
+        if (*end == 0 && errno == 0 && end != text && (out->n > 0 || out->n == -1))
+            return 0;
+    }
+    cm_error_set(err, CM_EINVAL, "--%s: \"%.*s\" is no length", option, (int)len, s);
+    cm_error_hint(err, "write dim=N with N >= 1, or -1 for the whole dimension, or auto:16MB");
+    return CM_EINVAL;
+}
+
+/* The variable part of a spec, if it has one ("VAR:dim=n"; not "auto:16MB"). Returns what follows
+ * it. */
+static const char *spec_variable(const char *spec, char *variable, size_t room)
+{
+    const char *colon = strchr(spec, ':'), *eq = strpbrk(spec, "=,");
+    variable[0] = 0;
+    if (!colon || (eq && eq < colon) || strncmp(spec, "auto:", 5) == 0 ||
+        (size_t)(colon - spec) >= room)
+        return spec;
+    memcpy(variable, spec, (size_t)(colon - spec));
+    variable[colon - spec] = 0;
+    return colon + 1;
+}
+
+static bool means(const char *name, const cm_variable *v)
+{
+    return strcmp(name, v->path) == 0 || strcmp(name, v->name) == 0 ||
+           (name[0] != '/' && strcmp(name, v->path + 1) == 0);
+}
+
+static bool single_chunk(const cm_variable *v)
+{
+    cm_array *a = v->array;
+    int64_t n = cm_shape_nelem(a->ndim, a->shape);
+    if (n >= 0 && n < SMALL_NBYTES / (int64_t)a->dtype.size)
+        return true;
+    cm_cf_role role = cm_cf_role_of(v);
+    return a->ndim <= 1 ? role == CM_ROLE_COORDINATE : role == CM_ROLE_BOUNDS && a->ndim == 2;
+}
+
+/* Halve the axis that is longest relative to its share until a chunk has at most nbytes. */
+static void auto_chunk(const cm_array *a, int64_t nbytes, int64_t *chunk)
+{
+    int64_t cells = cm_max_i64(1, nbytes / a->dtype.size);
+    for (int i = 0; i < a->ndim; i++)
+        chunk[i] = cm_max_i64(1, a->shape[i]);
+    for (;;) {
+        double n = 1;
+        int longest = 0;
+        for (int i = 0; i < a->ndim; i++) {
+            n *= (double)chunk[i];
+            longest = chunk[i] > chunk[longest] ? i : longest;
+        }
+        if (n <= (double)cells || a->ndim == 0 || chunk[longest] == 1)
+            return;
+        chunk[longest] = cm_ceil_div(chunk[longest], 2);
+    }
+}
+
+static int no_such_dimension(const char *option, const char *name, const cm_variable *v,
+                             cm_error *err)
+{
+    cm_nearest near;
+    cm_nearest_init(&near, name);
+    cm_error_set(err, CM_EINVAL, "--%s: there is no dimension \"%s\"", option, name);
+    for (int i = 0; i < v->ndim; i++)
+        cm_nearest_offer(&near, v->dimensions[i]);
+    if (cm_nearest_best(&near))
+        cm_error_hint(err, "did you mean %s?", cm_nearest_best(&near));
+    return cm_error_variable(err, v->path), CM_EINVAL;
+}
+
+/* Apply one spec (without its variable part) to lengths; given[i] marks axes that it sets. */
+static int apply(const char *option, const char *spec, const cm_variable *v, bool named,
+                 int64_t *lengths, bool *given, cm_error *err)
+{
+    const cm_array *a = v->array;
+    int position = 0;
+    for (const char *s = spec; *s;) {
+        size_t len = strcspn(s, ",");
+        part p;
+        int r = parse_part(option, s, len, &p, err);
+        if (r)
+            return r;
+        s += len + (s[len] == ',');
+        if (p.n == 0) {
+            int64_t automatic[CM_MAX_DIMS];
+            auto_chunk(a, p.nbytes, automatic);
+            for (int i = 0; i < a->ndim; i++) {
+                lengths[i] = given[i] ? lengths[i] : automatic[i];
+                given[i] = true;
+            }
+            continue;
+        }
+        int axis = -1;
+        if (p.name[0]) {
+            for (int i = 0; i < a->ndim && axis < 0; i++)
+                if (v->dimensions[i] && strcmp(v->dimensions[i], p.name) == 0)
+                    axis = i;
+            if (axis < 0 && named)
+                return no_such_dimension(option, p.name, v, err);
+        } else {
+            axis = position++;
+            if (axis >= a->ndim || (!named && a->ndim > 0 && v->dimensions[0]))
+                axis = -1;
+        }
+        if (axis < 0)
+            continue;
+        lengths[axis] = p.n < 0 ? cm_max_i64(1, a->shape[axis]) : p.n;
+        given[axis] = true;
+    }
+    if (position && position != a->ndim && (named || (a->ndim && !v->dimensions[0])))
+        return cm_error_set(err, CM_EINVAL, "--%s: %d lengths for %d dimensions", option, position,
+                            a->ndim),
+               cm_error_variable(err, v->path), CM_EINVAL;
+    return 0;
+}
+
+/* All specs of an option: first the general ones, then those that name the variable. *named: there
+ * was one. */
+static int apply_all(const char *option, const char *const *specs, size_t n, const cm_variable *v,
+                     bool general, int64_t *lengths, bool *given, bool *named, cm_error *err)
+{
+    char variable[512];
+    int r = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < n && !r; i++) {
+            const char *rest = spec_variable(specs[i], variable, sizeof variable);
+            if (pass == 0 && !variable[0] && general)
+                r = apply(option, rest, v, false, lengths, given, err);
+            if (pass == 1 && variable[0] && means(variable, v)) {
+                *named = true;
+                r = apply(option, rest, v, true, lengths, given, err);
+            }
+        }
+    return r;
+}
+
+static bool names_variable(const char *const *specs, size_t n, const cm_variable *v)
+{
+    char variable[512];
+    for (size_t i = 0; i < n; i++) {
+        spec_variable(specs[i], variable, sizeof variable);
+        if (variable[0] && means(variable, v))
+            return true;
+    }
+    return false;
+}
+
+static int resolve_chunks(const cm_save *save, const cm_variable *v, cm_layout *out, bool *any,
+                          cm_error *err)
+{
+    const cm_save_options *o = &save->options;
+    const cm_array *a = v->array;
+    bool given[CM_MAX_DIMS] = {0}, named = names_variable(o->chunks, o->nchunks, v);
+    int64_t automatic[CM_MAX_DIMS];
+    auto_chunk(a, AUTO_NBYTES, automatic);
+    bool single = single_chunk(v) && !named;
+    int r = apply_all("chunks", o->chunks, o->nchunks, v, !single, out->chunk, given, &named, err);
+    *any = false;
+    for (int i = 0; i < a->ndim && !r; i++) {
+        const int64_t *own = v->storage.chunks;
+        *any = *any || given[i];
+        if (!given[i])
+            out->chunk[i] = single && !own ? cm_max_i64(1, a->shape[i])
+                            : own          ? own[i]
+                                           : automatic[i];
+        if (single && (o->nchunks || !own))
+            out->chunk[i] = cm_max_i64(1, a->shape[i]);
+        out->chunk[i] = cm_max_i64(1, cm_min_i64(out->chunk[i], a->shape[i]));
+    }
+    return r;
+}
+
+static int resolve_shards(const cm_save *save, const cm_variable *v, bool chunks_given,
+                          cm_layout *out, cm_error *err)
+{
+    const cm_save_options *o = &save->options;
+    const cm_array *a = v->array;
+    bool given[CM_MAX_DIMS] = {0}, named = names_variable(o->shards, o->nshards, v);
+    bool single = single_chunk(v) && !named;
+    memcpy(out->unit, out->chunk, sizeof out->unit);
+    int r = apply_all("shards", o->shards, o->nshards, v, !single, out->unit, given, &named, err);
+    bool any = false;
+    for (int i = 0; i < a->ndim; i++)
+        any = any || given[i];
+    if (!any && !o->nshards && !chunks_given && !o->nchunks && v->storage.shards &&
+        o->zarr_format == 3) {
+        memcpy(out->unit, v->storage.shards, (size_t)a->ndim * sizeof *out->unit);
+        any = true;
+    }
+    for (int i = 0; i < a->ndim && !r && any; i++) {
+        int64_t chunk = out->chunk[i], shard = out->unit[i];
+        if (shard >= a->shape[i])
+            shard = cm_ceil_div(cm_max_i64(1, a->shape[i]), chunk) * chunk; /* whole axis */
+        if (shard % chunk) {
+            int64_t down = cm_max_i64(chunk, shard / chunk * chunk);
+            cm_error_set(err, CM_EINVAL,
+                         "a shard of %lld is no multiple of the chunk %lld along %s",
+                         (long long)shard, (long long)chunk,
+                         v->dimensions[i] ? v->dimensions[i] : "an axis");
+            cm_error_hint(err, "use %lld or %lld", (long long)down, (long long)(down + chunk));
+            return cm_error_variable(err, v->path), CM_EINVAL;
+        }
+        out->unit[i] = shard;
+    }
+    out->sharded = any;
+    return r;
+}
+
+/* The chain of the source's chunks (a joined one's: of its first file); NULL when there is none. */
+static const cm_chain *source_chain(const cm_variable *v, bool zarr_only)
+{
+    const cm_array *leaf = cm_array_leaf(v->array);
+    const cm_chain *c = cm_array_is_chunked(leaf) ? cm_chunked_chain(leaf) : NULL;
+    if (!c || (zarr_only && strncmp(v->group->dataset->format, "Zarr", 4) != 0))
+        return NULL;
+    while (c->a2b == CM_A2B_SHARDING)
+        c = c->inner;
+    return c;
+}
+
+static int copy_stages(const cm_chain *from, cm_chain *to, cm_error *err)
+{
+    cm_json_doc *doc;
+    int r = cm_json_doc_new(0, &doc, err);
+    for (int i = 0; i < from->nstages && !r; i++) {
+        const cm_codec_class *cls = from->stages[i]->cls;
+        cm_json *j = cls->describe(from->stages[i], doc, CM_ZARR3);
+        cm_codec *copy = NULL;
+        r = j ? cls->parse(cm_json_get(j, "configuration"), CM_ZARR3, to->dtype, &copy, err)
+              : cm_error_set(err, CM_ENOMEM, "out of memory");
+        if (!r)
+            r = cm_chain_append(to, copy, err);
+    }
+    cm_json_doc_free(doc);
+    return r;
+}
+
+static const char *codec_spec(const cm_save *save, const cm_variable *v)
+{
+    const char *general = NULL;
+    for (size_t i = 0; i < save->options.ncodecs; i++) {
+        const char *s = save->options.codecs[i], *eq = strchr(s, '=');
+        char name[512];
+        if (!eq) {
+            general = s;
+        } else if ((size_t)(eq - s) < sizeof name) {
+            memcpy(name, s, (size_t)(eq - s));
+            name[eq - s] = 0;
+            if (means(name, v))
+                return eq + 1;
+        }
+    }
+    return general;
+}
+
+static int make_chain(const cm_save *save, const cm_variable *v, const cm_layout *l, cm_chain **out,
+                      cm_error *err)
+{
+    const cm_array *a = v->array;
+    const char *spec = codec_spec(save, v);
+    bool keep = spec && strcmp(spec, "keep") == 0;
+    const cm_chain *own = !spec || keep ? source_chain(v, !keep) : NULL;
+    cm_chain *c = NULL;
+    cm_codec *codec = NULL;
+    int r = cm_chain_new(a->dtype, a->ndim, l->chunk, &c, err);
+    if (r)
+        return r;
+    if (own) {
+        r = copy_stages(own, c, err);
+    } else {
+        const char *use = spec && !keep                ? spec
+                          : a->dtype.kind == CM_STRING ? "zstd:3"
+                                                       : "blosc:zstd:3:shuffle";
+        r = cm_codec_from_spec(use, a->dtype, &codec, err);
+        if (!r && codec)
+            r = cm_chain_append(c, codec, err);
+    }
+    if (r) {
+        cm_chain_unref(c);
+        return cm_error_variable(err, v->path), r;
+    }
+    *out = c;
+    return 0;
+}
+
+int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err)
+{
+    bool chunks_given;
+    *out = (cm_layout){0};
+    int r = resolve_chunks(save, v, out, &chunks_given, err);
+    if (!r)
+        r = resolve_shards(save, v, chunks_given, out, err);
+    if (!r && out->sharded && save->options.zarr_format == 2) {
+        cm_error_set(err, CM_EINVAL, "Zarr v2 has no shards");
+        cm_error_hint(err, "leave out --shards or --zarr 2");
+        r = CM_EINVAL;
+    }
+    if (!r)
+        r = make_chain(save, v, out, &out->chain, err);
+    if (!r && out->sharded) {
+        cm_chain *inner = out->chain;
+        out->chain = NULL;
+        r = cm_chain_new_sharding(inner, out->unit, &out->chain, err);
+    }
+    return r;
+}
+
+/* ---- every name in the options must mean something ------------------------------------------- */
+
+typedef struct names {
+    const char *want;
+    bool found;
+    cm_nearest near;
+} names;
+
+static void look_for_variable(const cm_group *g, names *n)
+{
+    for (size_t i = 0; i < g->nvariables; i++) {
+        n->found = n->found || means(n->want, g->variables[i]);
+        cm_nearest_offer(&n->near, g->variables[i]->name);
+    }
+    for (size_t i = 0; i < g->ngroups; i++)
+        look_for_variable(g->groups[i], n);
+}
+
+static void look_for_dimension(const cm_group *g, names *n)
+{
+    for (size_t i = 0; i < g->nvariables; i++)
+        for (int a = 0; a < g->variables[i]->ndim; a++) {
+            const char *d = g->variables[i]->dimensions[a];
+            n->found = n->found || (d && strcmp(d, n->want) == 0);
+            cm_nearest_offer(&n->near, d);
+        }
+    for (size_t i = 0; i < g->ngroups; i++)
+        look_for_dimension(g->groups[i], n);
+}
+
+static int check_name(const cm_save *save, const char *option, const char *kind, const char *name,
+                      void (*look)(const cm_group *, names *), cm_error *err)
+{
+    names n = {.want = name};
+    cm_nearest_init(&n.near, name);
+    look(cm_dataset_root(save->source), &n);
+    if (n.found)
+        return 0;
+    cm_error_set(err, CM_EINVAL, "--%s: there is no %s \"%s\"", option, kind, name);
+    if (cm_nearest_best(&n.near))
+        cm_error_hint(err, "did you mean %s?", cm_nearest_best(&n.near));
+    return CM_EINVAL;
+}
+
+static int check_specs(const cm_save *save, const char *option, const char *const *specs, size_t n,
+                       cm_error *err)
+{
+    char variable[512];
+    int r = 0;
+    for (size_t i = 0; i < n && !r; i++) {
+        const char *s = spec_variable(specs[i], variable, sizeof variable);
+        if (variable[0])
+            r = check_name(save, option, "variable", variable, look_for_variable, err);
+        while (*s && !r) {
+            size_t len = strcspn(s, ",");
+            part p;
+            r = parse_part(option, s, len, &p, err);
+            if (!r && p.name[0])
+                r = check_name(save, option, "dimension", p.name, look_for_dimension, err);
+            s += len + (s[len] == ',');
+        }
+    }
+    return r;
+}
+
+int cm_layout_check_names(const cm_save *save, cm_error *err)
+{
+    const cm_save_options *o = &save->options;
+    int r = check_specs(save, "chunks", o->chunks, o->nchunks, err);
+    if (!r)
+        r = check_specs(save, "shards", o->shards, o->nshards, err);
+    for (size_t i = 0; i < o->ncodecs && !r; i++) {
+        const char *eq = strchr(o->codecs[i], '=');
+        char name[512];
+        if (!eq || (size_t)(eq - o->codecs[i]) >= sizeof name)
+            continue;
+        memcpy(name, o->codecs[i], (size_t)(eq - o->codecs[i]));
+        name[eq - o->codecs[i]] = 0;
+        r = check_name(save, "codec", "variable", name, look_for_variable, err);
+    }
+    return r;
+}

@@ -1,0 +1,147 @@
+/* save/save_private.h: the parts of a save and the files that hold them.
+ *
+ *   layout.c    options + source -> chunks, shards, codec of each variable
+ *   axis.c      one axis: tiles over source chunks
+ *   choose.c    chunks + memory -> mode and tile of each variable
+ *   tasks.c     variables -> numbered tasks in batches; running them
+ *   tile.c      one task of sweep or re-read: source region -> tiles -> units
+ *   spill.c     the scratch file: tasks that fill it, and the array that it is read back as
+ *   unit.c      tiles -> encoded chunks and shards -> put
+ *   target.c    where it is written, and how it appears under its name
+ *   describe.c  the plan as JSON, warnings
+ *   save.c      the public functions
+ */
+#ifndef CM_SAVE_SAVE_PRIVATE_H
+#define CM_SAVE_SAVE_PRIVATE_H
+
+#include "array/dest.h"
+#include "base/context_private.h"
+#include "chunkmill/save.h"
+#include "dataset/dataset_private.h"
+#include "format/zarr/write.h"
+
+/* How one variable is cut and stored in the target. */
+typedef struct cm_layout {
+    int64_t chunk[CM_MAX_DIMS], unit[CM_MAX_DIMS]; /* unit: shard, or chunk when not sharded */
+    bool sharded;
+    cm_chain *chain; /* of the unit: for shards the sharding chain; owned */
+} cm_layout;
+
+/* One variable of a save. Phase 0 fills a spill, phase 1 writes units. */
+typedef struct cm_part {
+    cm_variable *variable;
+    cm_array *source; /* borrowed from the variable */
+    cm_zarr_array *target;
+    int ndim;
+    cm_dtype dtype;
+    int64_t shape[CM_MAX_DIMS];
+    cm_layout layout;
+    const cm_chain *chunk_chain; /* of a chunk: layout.chain or its inner */
+    int64_t nunits[CM_MAX_DIMS]; /* units along each axis; 0 when the axis has no cells */
+    int64_t objects;
+    uint64_t nbytes; /* decoded */
+
+    cm_save_mode mode;
+    int64_t tile[CM_MAX_DIMS]; /* units of a task's box; of one step along the sliding axis */
+    int slide;                 /* axis along which tasks slide, -1: none */
+    double reread;
+    int64_t block[CM_MAX_DIMS];       /* spill: about how many source cells a phase 0 task reads */
+    int64_t *block_cuts[CM_MAX_DIMS]; /* nblocks + 1 positions; owned */
+    int64_t nblocks[CM_MAX_DIMS];
+    struct cm_spill *spill;
+
+    int64_t boxes[CM_MAX_DIMS]; /* phase 1 tasks along each axis */
+    int64_t tasks[2];
+    uint64_t memory[2]; /* bytes of cells one task holds */
+    uint64_t worker[2]; /* and what each worker inside a task needs beside */
+} cm_part;
+
+/* Tasks that run side by side, numbered from first: those of parts part_first..part_last-1. */
+typedef struct cm_batch {
+    int64_t first, count;
+    int part_first, part_last, phase;
+    uint64_t memory, worker; /* the largest of any of its tasks */
+} cm_batch;
+
+typedef struct cm_target cm_target;
+
+struct cm_save {
+    cm_context *ctx;
+    cm_dataset *source;
+    cm_save_options options; /* its lists are the caller's: used while planning only */
+    char *scratch;
+    cm_target *target;
+    cm_zarr_writer *writer;
+    cm_part *parts;
+    int nparts;
+    cm_batch *batches;
+    int nbatches;
+    int64_t ntasks;
+    uint64_t memory; /* what the tasks may use together */
+    cm_json_doc *description;
+    char **warnings;
+    size_t nwarnings, warnings_capacity;
+    cm_read_stats read;                     /* atomic */
+    int64_t bytes_written, objects_written; /* atomic */
+    bool committed;
+};
+
+/* layout.c. Every name that options use must exist: CM_EINVAL with the nearest one. */
+int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err);
+int cm_layout_check_names(const cm_save *save, cm_error *err);
+
+/* choose.c */
+int cm_part_choose(cm_save *save, cm_part *part, cm_error *err);
+
+/* tasks.c */
+int cm_save_number_tasks(cm_save *save, cm_error *err);
+int cm_save_run_tasks(cm_save *save, int64_t first, int64_t last, cm_error *err);
+
+/* tile.c: one phase 1 task, reading from source (the variable's array, or its spill). workers: how
+ * many may work inside, for whom the caller has reserved memory. */
+int cm_tile_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, int workers,
+                cm_error *err);
+
+/* spill.c */
+int cm_spill_open(cm_save *save, cm_part *part, cm_error *err);
+int cm_spill_fill(cm_save *save, cm_part *part, int64_t task, int workers, cm_error *err);
+cm_array *cm_spill_array(const struct cm_spill *spill);
+int cm_spill_consumed(struct cm_spill *spill, int64_t task, cm_error *err);
+void cm_spill_close(struct cm_spill *spill);
+
+/* unit.c: some units in memory, one tile per chunk, and what becomes of them. */
+typedef struct cm_units {
+    cm_save *save;
+    cm_part *part;
+    int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];             /* grid coordinates of the units */
+    int64_t chunk_lo[CM_MAX_DIMS], chunk_n[CM_MAX_DIMS]; /* of their chunks that hold cells */
+    void **tile;                                         /* chunk_n in C order */
+} cm_units;
+
+/* Bytes of memory of one chunk's tile: its cells, and in a shard room for the encoded chunk. */
+size_t cm_unit_tile_nbytes(const cm_part *part);
+/* What encoding needs per worker. */
+uint64_t cm_unit_worker_nbytes(const cm_part *part);
+/* Chunks along an axis that hold cells. */
+int64_t cm_unit_nchunks(const cm_part *part, int axis);
+/* Set a tile that reaches beyond the shape to the fill value. chunk: its grid coordinate. */
+void cm_unit_pad(const cm_part *part, const int64_t *chunk, void *tile);
+/* Encode and put all of them; the tiles' content is lost. */
+int cm_units_write(cm_units *units, int workers, cm_error *err);
+
+/* target.c. open checks, touching nothing; begin makes the directory in which it is built. */
+int cm_target_open(cm_save *save, const char *target, const char *const *sources, size_t nsources,
+                   cm_target **out, cm_error *err);
+int cm_target_begin(cm_target *t, cm_error *err); /* make where it is built, once */
+cm_store *cm_target_store(const cm_target *t);
+const char *cm_target_directory(const cm_target *t); /* that the target lies in */
+const char *cm_target_uri(const cm_target *t);
+int cm_target_commit(cm_target *t, cm_error *err); /* give it its name */
+void cm_target_close(cm_target *t);                /* before a commit: removes everything */
+int cm_free_space(const char *directory, uint64_t *nbytes, cm_error *err);
+
+/* describe.c */
+int cm_save_describe_plan(cm_save *save, cm_error *err);
+int cm_save_warn(cm_save *save, cm_error *err, const char *format, ...) CM_PRINTF(3, 4);
+
+#endif

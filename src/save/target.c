@@ -1,0 +1,315 @@
+/* save/target.c: where a store is built and how it appears.
+ *
+ * The store is built in a directory beside the target, "NAME.cm-tmp-<boot>-<pid>-<n>", and renamed
+ * at commit: under its own name there is either nothing, what was there before, or the whole store.
+ * With overwrite the two directories are exchanged in one step and the old one is removed after.
+ * Directories of that kind whose process is gone are removed when a save to the same target starts.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "save/save_private.h"
+#include "store/local.h"
+
+struct cm_target {
+    cm_context *ctx;
+    char *path, *directory, *building; /* the target, what it lies in, where it is built */
+    cm_store *store;
+    bool made, committed, replaces;
+};
+
+/* Is name (what follows the target's name) the mark of a save on this host whose process is gone?
+ */
+static bool is_stale(const char *mark)
+{
+    uint64_t host;
+    long pid;
+    unsigned serial;
+    if (sscanf(mark, CM_TEMPORARY_MARK "%16" SCNx64 "-%ld-%u", &host, &pid, &serial) != 3)
+        return false;
+    return host == cm_local_host() && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static const char *strip_scheme(const char *uri)
+{
+    return strncmp(uri, "file://", 7) == 0 ? uri + 7 : uri;
+}
+
+static char *normal_path(const char *uri, cm_error *err)
+{
+    const char *p = strip_scheme(uri);
+    if (strstr(p, "://")) {
+        cm_error_set(err, CM_EUNSUP, "targets must be local paths");
+        cm_error_object(err, uri);
+        return NULL;
+    }
+    size_t n = strlen(p);
+    while (n > 1 && p[n - 1] == '/')
+        n--;
+    if (n == 0) {
+        cm_error_set(err, CM_EINVAL, "the target has no name");
+        return NULL;
+    }
+    return cm_strndup(p, n, err);
+}
+
+static char *parent_of(const char *path, cm_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return cm_strdup(".", err);
+    return slash == path ? cm_strdup("/", err) : cm_strndup(path, (size_t)(slash - path), err);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+           sa.st_ino == sb.st_ino;
+}
+
+/* Is a inside directory b (or b itself), by what the paths really are? */
+static bool lies_in(const char *a, const char *b)
+{
+    char *ra = realpath(a, NULL), *rb = realpath(b, NULL);
+    size_t n = rb ? strlen(rb) : 0;
+    bool in =
+        ra && rb && strncmp(ra, rb, n) == 0 && (ra[n] == 0 || ra[n] == '/' || strcmp(rb, "/") == 0);
+    free(ra);
+    free(rb);
+    return in;
+}
+
+static int check_sources(const cm_target *t, const char *const *sources, size_t n, cm_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *s = strip_scheme(sources[i]);
+        if (!same_file(s, t->path) && !lies_in(s, t->path) && !lies_in(t->path, s))
+            continue;
+        cm_error_set(err, CM_EINVAL, "the target is a source, or lies in one, or holds one (%s)",
+                     sources[i]);
+        cm_error_hint(err, "name another target as the last argument");
+        return cm_error_object(err, t->path), CM_EINVAL;
+    }
+    return 0;
+}
+
+static bool exists_in(const char *directory, const char *name)
+{
+    char path[4096];
+    struct stat st;
+    int n = snprintf(path, sizeof path, "%s/%s", directory, name);
+    return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0;
+}
+
+static bool is_zarr(const char *path)
+{
+    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray");
+}
+
+static bool is_empty_directory(const char *path)
+{
+    DIR *d = opendir(path);
+    int n = 0;
+    if (!d)
+        return false;
+    while (n < 3 && readdir(d))
+        n++;
+    closedir(d);
+    return n <= 2;
+}
+
+/* What is there now may be nothing, an empty directory, or with overwrite a Zarr store. */
+static int check_existing(cm_target *t, bool overwrite, cm_error *err)
+{
+    struct stat st;
+    if (lstat(t->path, &st) != 0) {
+        if (errno == ENOENT)
+            return 0;
+        return cm_error_set_os(err, errno, "looking at the target"), cm_error_object(err, t->path),
+               err ? err->code : CM_EIO;
+    }
+    if (S_ISDIR(st.st_mode) && is_empty_directory(t->path))
+        return 0;
+    cm_error e;
+    cm_error_clear(&e);
+    if (!S_ISDIR(st.st_mode) || !is_zarr(t->path)) {
+        cm_error_set(&e, CM_EEXIST, "exists and is not a Zarr store");
+        cm_error_hint(&e, "name a target that does not exist; only Zarr stores are ever replaced");
+    } else if (!overwrite) {
+        cm_error_set(&e, CM_EEXIST, "exists already");
+        cm_error_hint(&e, "add --overwrite to replace it, or name another target");
+    } else {
+        t->replaces = true;
+        return 0;
+    }
+    cm_error_object(&e, t->path);
+    if (err)
+        *err = e;
+    return CM_EEXIST;
+}
+
+/* Without a context: cleaning up goes on after Ctrl-C. */
+static int remove_tree(const char *path, cm_error *err)
+{
+    cm_store *s;
+    int r = cm_store_open_local(NULL, path, CM_DURABLE_NONE, &s, err);
+    if (r)
+        return r;
+    r = s->vt->del_prefix(s, "", err);
+    cm_store_unref(s);
+    if (!r && rmdir(path) != 0 && errno != ENOENT)
+        r = cm_error_set_os(err, errno, "removing %s", path);
+    return r;
+}
+
+/* Directories of dead saves to the same target. */
+static void sweep(const cm_target *t)
+{
+    const char *base = strrchr(t->path, '/');
+    base = base ? base + 1 : t->path;
+    DIR *d = opendir(t->directory);
+    struct dirent *e;
+    size_t n = strlen(base);
+    while (d && (e = readdir(d))) {
+        char path[4096];
+        if (strncmp(e->d_name, base, n) != 0 || !is_stale(e->d_name + n))
+            continue;
+        int k = snprintf(path, sizeof path, "%s/%s", t->directory, e->d_name);
+        if (k > 0 && (size_t)k < sizeof path)
+            remove_tree(path, NULL);
+    }
+    if (d)
+        closedir(d);
+}
+
+/* A name for the directory that nobody has. Nothing is made yet: the store makes its directory. */
+static int choose_building(cm_target *t, cm_error *err)
+{
+    struct stat st;
+    for (unsigned serial = 0;; serial++) {
+        t->building = cm_sprintf(err, "%s" CM_TEMPORARY_MARK "%016" PRIx64 "-%ld-%u", t->path,
+                                 cm_local_host(), (long)getpid(), serial);
+        if (!t->building)
+            return CM_ENOMEM;
+        if (lstat(t->building, &st) != 0)
+            return 0;
+        free(t->building);
+        t->building = NULL;
+    }
+}
+
+int cm_target_open(cm_save *save, const char *target, const char *const *sources, size_t nsources,
+                   cm_target **out, cm_error *err)
+{
+    cm_target *t = cm_calloc(1, sizeof *t, err);
+    int r = t ? 0 : CM_ENOMEM;
+    if (r)
+        return r;
+    t->ctx = save->ctx;
+    t->path = normal_path(target, err);
+    if (t->path)
+        t->directory = parent_of(t->path, err);
+    if (!t->directory)
+        r = err ? err->code : CM_EINVAL;
+    if (!r)
+        r = check_sources(t, sources, nsources, err);
+    if (!r)
+        r = check_existing(t, save->options.overwrite, err);
+    if (!r)
+        r = choose_building(t, err);
+    if (!r)
+        r = cm_store_open_local(save->ctx, t->building, (cm_durability)save->options.durability,
+                                &t->store, err);
+    if (r) {
+        cm_target_close(t);
+        return r;
+    }
+    *out = t;
+    return 0;
+}
+
+int cm_target_begin(cm_target *t, cm_error *err)
+{
+    if (t->made)
+        return 0;
+    sweep(t);
+    if (mkdir(t->building, 0777) != 0) {
+        int e = errno, r = cm_error_set_os(err, e, "making the target's directory");
+        if (e == ENOENT)
+            cm_error_hint(err, "make %s first", t->directory);
+        return cm_error_object(err, t->path), r;
+    }
+    t->made = true;
+    return 0;
+}
+
+cm_store *cm_target_store(const cm_target *t)
+{
+    return t->store;
+}
+
+const char *cm_target_directory(const cm_target *t)
+{
+    return t->directory;
+}
+
+const char *cm_target_uri(const cm_target *t)
+{
+    return t->path;
+}
+
+int cm_target_commit(cm_target *t, cm_error *err)
+{
+    int r = t->store->vt->sync(t->store, err);
+    if (r)
+        return r;
+    if (t->replaces) {
+        if (renameat2(AT_FDCWD, t->building, AT_FDCWD, t->path, RENAME_EXCHANGE) != 0) {
+            r = cm_error_set_os(err, errno, "exchanging the new store with the old one");
+            return cm_error_object(err, t->path), r;
+        }
+        t->committed = true;
+        return remove_tree(t->building, err);
+    }
+    if (rename(t->building, t->path) != 0) {
+        r = cm_error_set_os(err, errno, "giving the new store its name");
+        return cm_error_object(err, t->path), r;
+    }
+    t->committed = true;
+    return 0;
+}
+
+void cm_target_close(cm_target *t)
+{
+    if (!t)
+        return;
+    if (t->made && !t->committed)
+        remove_tree(t->building, NULL);
+    cm_store_unref(t->store);
+    free(t->path);
+    free(t->directory);
+    free(t->building);
+    free(t);
+}
+
+int cm_free_space(const char *directory, uint64_t *nbytes, cm_error *err)
+{
+    struct statvfs v;
+    if (statvfs(directory, &v) != 0) {
+        int r = cm_error_set_os(err, errno, "looking at the free space");
+        return cm_error_object(err, directory), r;
+    }
+    *nbytes = (uint64_t)v.f_bavail * v.f_frsize;
+    return 0;
+}
