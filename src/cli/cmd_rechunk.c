@@ -118,8 +118,9 @@ static void put_summary(cm_cli *cli, const char *target, const cm_save_stats *st
     cm_cli_size_text(seconds > 0 ? (uint64_t)((double)nread / seconds) : nread, rate, sizeof rate);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_size_text(cli->max_memory, limit, sizeof limit);
-    cm_cli_note(cli, "%s: read %s, wrote %s in %lld objects, %.1f s (%s/s), peak memory %s of %s",
-                target, in, out, (long long)stats->objects_written, seconds, rate, peak, limit);
+    cm_cli_note(cli, "%s: read %s, wrote %s in %lld objects, %.*f s (%s/s), peak memory %s of %s",
+                target, in, out, (long long)stats->objects_written, seconds < 10 ? 2 : 0, seconds,
+                rate, peak, limit);
 }
 
 static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)

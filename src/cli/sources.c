@@ -86,8 +86,9 @@ int cm_cli_require_readable(const cm_dataset *ds, const cm_group *g, cm_error *e
         *err = *problem;
         cm_error_object(err, cm_dataset_uri(ds));
         cm_error_variable(err, cm_variable_path(v));
-        cm_error_hint(err, "--skip %s leaves it out",
-                      cm_group_parent(g) ? cm_variable_path(v) : cm_variable_name(v));
+        const char *name = cm_group_parent(g) ? cm_variable_path(v) : cm_variable_name(v);
+        snprintf(err->hint, sizeof err->hint, "--skip %.200s leaves it out%s%.160s", name,
+                 problem->hint[0] ? "; " : "", problem->hint);
         return err->code;
     }
     for (size_t i = 0; i < cm_group_ngroups(g); i++) {

@@ -2,6 +2,9 @@
 
 import json
 import os
+import pty
+import re
+import select
 import shlex
 import signal
 import subprocess
@@ -85,7 +88,7 @@ def test_info_irregular_and_odd(tmp_path):
         s[0], s[1] = "Säntis", 'a "b"\n'
         nc.createVariable("none", "i4", ("none",))
         g = nc.createGroup("deep").createGroup("down")
-        g.createVariable("bell\u001b[31m", "i1", ("x",))
+        g.createVariable("bell", "i1", ("x",))
         nc.escape = "\u001b[2J\u009b red \x7f"
         nc.numbers = np.arange(100, dtype="u2")
     text = ok("info", "odd.nc", cwd=tmp_path).stdout
@@ -98,12 +101,21 @@ def test_info_irregular_and_odd(tmp_path):
     assert v["station"]["coordinate"]["last"] == 'a "b"\n'
     assert v["none"]["coordinate"]["first"] is None and v["none"]["shape"] == [0]
     tree = info("--group", "/deep", "odd.nc", cwd=tmp_path)
-    assert tree["root"]["groups"][0]["variables"][0]["path"] == "/deep/down/bell\u001b[31m"
+    assert tree["root"]["groups"][0]["variables"][0]["path"] == "/deep/down/bell"
     assert "no group '/depe'" in fails(2, "info", "--group", "/depe", "odd.nc", cwd=tmp_path)
     only = info("--vars", "x", "odd.nc", cwd=tmp_path)
     assert list(variables(only)) == ["x"]
     line = fails(2, "info", "--vars", "statoin", "odd.nc", cwd=tmp_path)
     assert "did you mean station?" in line
+
+
+def test_names_cannot_command_the_terminal(tmp_path):
+    name = "x\u001b[31m"
+    group = zarr.open_group(tmp_path / "n.zarr", mode="w", zarr_format=3)
+    group.create_array("a", shape=(2,), dtype="i4", dimension_names=[name])[:] = 1
+    text = ok("info", "n.zarr", cwd=tmp_path).stdout
+    assert "\033" not in text and "x\\u001b[31m=2" in text
+    assert variables(info("n.zarr", cwd=tmp_path))["a"]["dimensions"] == [name]
 
 
 def test_info_chunk_list(cube, demo):
@@ -393,16 +405,54 @@ def test_verify(here):
 # signals, and the examples
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_save_leaves_nothing(tmp_path, number):
-    """Work for several seconds, stopped once it has begun to write."""
+SLOW = ["rechunk", "big.zarr", "out.zarr", "--chunks", "6000,2,2", "--threads", "1",
+        "--max-mem", "100MB", "--codec", "blosc:zstd:9:shuffle"]
+
+
+@pytest.fixture()
+def big(tmp_path):
+    """600 MB of which little is stored: work for several seconds."""
     a = zarr.create_array(tmp_path / "big.zarr", name="a", shape=(6000, 500, 50), chunks=(4, 500, 50),
                           dtype="f4", compressors=None, fill_value=1.5)
     a[:4] = np.arange(100000, dtype="f4").reshape(4, 500, 50)
+
+
+def on_a_terminal(words, cwd, seconds):
+    """What a program says on its terminal until it is interrupted, and its exit status."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execve(program(), [program(), *words], environment(TERM="xterm"))
+    said, until = b"", time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            if select.select([terminal], [], [], 0.1)[0]:
+                said += os.read(terminal, 65536)
+        os.write(terminal, b"\x03")  # Ctrl-C, by way of the terminal
+        while True:
+            said += os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        pass
+    return said.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_progress_line(big, tmp_path):
+    said, status = on_a_terminal(SLOW, tmp_path, 1.5)
+    assert status == 130
+    drawn = re.findall(r"\r([^\r\n]*)\033\[K", said)
+    assert any(re.search(r"% +\S.* of \S+ .B +\S+ .?B/s .* left", line) for line in drawn), said
+    assert all(len(line) < 80 for line in drawn)
+    assert re.search(r"\r\033\[K\033\[1;31mchunkmill:\033\[0m .*interrupted", said), said
+    said, status = on_a_terminal([*SLOW, "--no-progress", "--color=never"], tmp_path, 1.0)
+    assert status == 130 and "\033" not in said and "% " not in said
+    assert sorted(os.listdir(tmp_path)) == ["big.zarr"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_save_leaves_nothing(big, tmp_path, number):
+    """Stopped once it has begun to write."""
     child = subprocess.Popen(
-        [program(), "rechunk", "big.zarr", "out.zarr", "--chunks", "6000,2,2", "--threads", "1",
-         "--max-mem", "100MB", "--codec", "blosc:zstd:9:shuffle"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        [program(), *SLOW], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )
     until = time.monotonic() + 20
     while len(os.listdir(tmp_path)) == 1 and child.poll() is None and time.monotonic() < until:
