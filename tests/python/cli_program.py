@@ -1,6 +1,6 @@
 """Running the program, and the small NetCDF files that its --help examples name.
 
-The program is $CHUNKMILL, else the newest of build/*/chunkmill.
+The program is $CM_PROGRAM, else the newest of build/*/chunkmill.
 """
 
 import os
@@ -15,12 +15,12 @@ COMMANDS = ["info", "values", "rechunk", "diff", "verify", "help"]
 
 
 def program():
-    named = os.environ.get("CHUNKMILL")
+    named = os.environ.get("CM_PROGRAM")
     if named:
         return named
     built = [p for p in ROOT.glob("build/*/chunkmill") if os.access(p, os.X_OK)]
     if not built:
-        pytest.skip("no program was built: set CHUNKMILL to its path")
+        pytest.skip("no program was built: set CM_PROGRAM to its path")
     return str(max(built, key=lambda p: p.stat().st_mtime))
 
 
