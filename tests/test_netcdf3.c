@@ -47,7 +47,7 @@ static uint64_t native_bits(const void *cell, uint32_t size)
 
 /* ---- random files ---------------------------------------------------------------------------- */
 
-static void random_file(w_file *f, uint64_t *s)
+static void random_file(w_file *f, int round, uint64_t *s)
 {
     static const int versions[] = {1, 2, 5};
     *f = (w_file){.version = versions[tap_random(s) % 3]};
@@ -74,10 +74,26 @@ static void random_file(w_file *f, uint64_t *s)
         }
         char name[40];
         snprintf(name, sizeof name, "v%d%.*s", i, (int)(tap_random(s) % 4), "xyz");
-        w_var *v = w_add(f, name, 1 + (uint32_t)(tap_random(s) % (f->version == 5 ? 11 : 6)), ndim,
-                         dimids);
+        uint32_t type = 1 + (uint32_t)(tap_random(s) % (f->version == 5 ? 11 : 6));
+        if (round % 4 == 0 && tap_random(s) % 4)
+            type = 2; /* files of strings */
+        w_var *v = w_add(f, name, type, ndim, dimids);
         v->vsize = tap_random(s); /* not to be looked at */
     }
+}
+
+/* Is the last dimension of v, a char variable, one of strings? */
+static bool is_string(const w_file *f, const w_var *v)
+{
+    int d = v->ndim ? v->dimids[v->ndim - 1] : -1;
+    bool joins = v->type == 2 && d >= 0 && f->dims[d] != 0;
+    for (int i = 0; i < f->nvars && joins; i++) {
+        const w_var *o = &f->vars[i];
+        joins = strcmp(o->name, f->dim_names[d]) != 0;
+        for (int k = 0; k < o->ndim; k++)
+            joins &= o->dimids[k] != d || (o->type == 2 && o->dimids[o->ndim - 1] == d);
+    }
+    return joins;
 }
 
 /* What the driver should say about variable i: cells in C order over the shape it presents. */
@@ -88,7 +104,7 @@ static int shape_of(const w_file *f, const w_var *v, int64_t *shape, int64_t *st
         shape[n++] =
             i == 0 && w_is_record(f, v) ? (int64_t)f->numrecs : (int64_t)f->dims[v->dimids[i]];
     *string_length = 1;
-    if (v->type == 2 && n > (w_is_record(f, v) ? 1 : 0))
+    if (is_string(f, v))
         *string_length = shape[--n];
     return n;
 }
@@ -165,7 +181,7 @@ static void random_files(void)
     uint64_t s = tap_seed();
     for (int round = 0; round < 300 && !tap_failed_here; round++) {
         w_file f;
-        random_file(&f, &s);
+        random_file(&f, round, &s);
         cm_dataset *ds = NULL;
         cm_error err = {0};
         TAP_CALL(open_file(&f, &ds, &err), &err);
@@ -363,6 +379,38 @@ static void characters(void)
     TAP_EQ(ds ? read_strings(array_of(ds, "title"), s, arena, &err) : 0, CM_EDATA);
     TAP_OK(strstr(err.message, "UTF-8") != NULL);
     TAP_STR(err.variable, "/title");
+    cm_dataset_free(ds);
+    cm_arena_free(arena);
+    free(b.data);
+}
+
+/* Strings that are longer than the engine's windows and blocks of cells. */
+static void long_strings(void)
+{
+    enum { LONG = 3 << 20, MIDDLE = 5000 };
+    w_file f = {.version = 1};
+    int dims[] = {w_dim(&f, "n", 40), w_dim(&f, "middle", MIDDLE), w_dim(&f, "long", LONG)};
+    w_add(&f, "names", 2, 2, dims);
+    w_add(&f, "text", 2, 1, dims + 2);
+    w_bytes b = w_write(&f);
+    cm_dataset *ds = NULL;
+    cm_error err = {0};
+    cm_arena *arena = NULL;
+    cm_string s[40] = {0};
+    TAP_CALL(cm_arena_new(ctx, &arena, &err), &err);
+    for (int i = 0; i < 40 * MIDDLE + LONG; i++)
+        b.data[f.vars[0].begin + (size_t)i] = (uint8_t)('a' + i % 23);
+    TAP_CALL(open_bytes(b.data, b.n, &ds, &err), &err);
+    if (ds) {
+        int wrong = 0;
+        TAP_CALL(read_strings(array_of(ds, "names"), s, arena, &err), &err);
+        for (int i = 0; i < 40; i++)
+            wrong += s[i].nbytes != MIDDLE ||
+                     memcmp(s[i].data, b.data + f.vars[0].begin + i * MIDDLE, MIDDLE) != 0;
+        TAP_EQ(wrong, 0);
+        TAP_CALL(read_strings(array_of(ds, "text"), s, arena, &err), &err);
+        TAP_OK(s[0].nbytes == LONG && memcmp(s[0].data, b.data + f.vars[1].begin, LONG) == 0);
+    }
     cm_dataset_free(ds);
     cm_arena_free(arena);
     free(b.data);
@@ -682,7 +730,7 @@ static void spoiled_bytes(void)
     int opened = 0;
     for (int round = 0; round < 3000; round++) {
         w_file f;
-        random_file(&f, &s);
+        random_file(&f, round, &s);
         w_bytes b = w_write(&f);
         for (uint64_t k = 1 + tap_random(&s) % 3; k > 0; k--)
             b.data[tap_random(&s) % f.header_nbytes] =
@@ -728,6 +776,7 @@ int main(void)
     TAP_RUN(attributes);
     TAP_RUN(fill_value);
     TAP_RUN(characters);
+    TAP_RUN(long_strings);
     TAP_RUN(single_record_variable);
     TAP_RUN(streaming);
     TAP_RUN(truncated);

@@ -102,21 +102,16 @@ static cm_read_cost concat_cost(cm_array *a)
     return most;
 }
 
-/* What this file made of a concat whose base is not initialised yet or already gone. */
-static void free_members(concat *c)
+/* Also for one that is only half made. */
+static void concat_free(cm_array *a)
 {
+    concat *c = (concat *)a;
     for (size_t k = 0; c->parts && k < c->nparts; k++)
         cm_array_unref(c->parts[k]);
     for (int i = 0; i < CM_MAX_DIMS; i++)
         free(c->grid[i].cuts);
     free(c->parts);
     free(c->begin);
-}
-
-static void concat_free(cm_array *a)
-{
-    concat *c = (concat *)a;
-    free_members(c);
     cm_array_deinit(a);
     free(c);
 }
@@ -352,7 +347,7 @@ static int set_parts(concat *c, cm_array *const *parts, size_t n, int64_t *shape
 int cm_array_concat(cm_array *const *parts, size_t n, int axis, cm_array **out, cm_error *err)
 {
     int64_t shape[CM_MAX_DIMS];
-    bool raw, initialised = false;
+    bool raw;
     *out = NULL;
     if (n == 0 || axis < 0 || axis >= parts[0]->ndim)
         return cm_error_set(err, CM_EINVAL, "nothing to join along axis %d", axis);
@@ -367,18 +362,13 @@ int cm_array_concat(cm_array *const *parts, size_t n, int axis, cm_array **out, 
                        parts[0]->label, parts[0]->path, err);
     if (rc)
         goto out;
-    initialised = true;
     c->base.raw = raw;
     for (int i = 0; rc == 0 && i < c->base.ndim; i++)
         rc = i == axis ? joined_axis(c, err) : other_axis(c, i, err);
 out:
-    if (rc && initialised) {
+    if (rc)
         concat_free(&c->base);
-    } else if (rc) {
-        free_members(c);
-        free(c);
-    } else {
+    else
         *out = &c->base;
-    }
     return rc;
 }

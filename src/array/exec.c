@@ -7,7 +7,7 @@
  * copy that transposes and swaps on the way uncompressed cells, contiguous on both sides read(2)
  * straight into the destination other uncompressed cells windows of WINDOW bytes that stay in the
  *                                                                 core's cache between read and
- * copy mapped or unpacked cells                                     blocks of BLOCK_CELLS through
+ * copy mapped or unpacked cells                                     blocks of block_cells() through
  * two small buffers
  */
 #include <string.h>
@@ -18,17 +18,29 @@
 
 enum { WINDOW = 512 << 10, BLOCK_CELLS = 32 << 10, MAX_RANGES = 256, DIRECT_RUN = 32 << 10 };
 
-static uint64_t map_scratch(const cm_sink *s, const cm_piece *p)
+/* Bytes that a cell takes on its way through the maps, at the widest. */
+static uint64_t map_width(const cm_piece *p)
 {
-    if (!p->nmaps && !p->unpack && s->dest->dtype.kind != CM_STRING)
-        return 0;
     uint64_t size = p->stored_size > 16 ? p->stored_size : 16;
     if (p->leaf->dtype.size > size)
         size = p->leaf->dtype.size;
     for (int i = 0; i < p->nmaps; i++)
         if (p->maps[i]->to.size > size)
             size = p->maps[i]->to.size;
-    return 2 * size * BLOCK_CELLS;
+    return size;
+}
+
+/* Cells that go through the maps at a time: fewer of those that are large (long strings). */
+static int64_t block_cells(const cm_piece *p)
+{
+    return cm_max_i64(1, BLOCK_CELLS * 16 / (int64_t)map_width(p));
+}
+
+static uint64_t map_scratch(const cm_sink *s, const cm_piece *p)
+{
+    if (!p->nmaps && !p->unpack && s->dest->dtype.kind != CM_STRING)
+        return 0;
+    return 2 * map_width(p) * (uint64_t)block_cells(p);
 }
 
 /* Copy the bytes of n strings that lie in scratch to the arena, in one allocation. */
@@ -103,12 +115,13 @@ static int deliver(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const 
     }
     cm_box box = cm_box_make(nd, lo, n);
     int64_t count = cm_box_nelem(&box);
-    if (count <= BLOCK_CELLS)
+    int64_t most = block_cells(p);
+    if (count <= most)
         return deliver_block(s, p, ws, c, lo, n, count, err);
     int axis = 0;
     while (n[axis] == 1)
         axis++;
-    int64_t per = count / n[axis], step = per < BLOCK_CELLS ? BLOCK_CELLS / per : 1;
+    int64_t per = count / n[axis], step = per < most ? most / per : 1;
     for (int64_t i = 0; i < n[axis]; i += step) {
         cells part = *c;
         part.data += i * c->strides[axis];
@@ -160,11 +173,17 @@ uint64_t cm_piece_encoded(const cm_piece *p)
     return cm_chain_bound(p->chain, cm_chain_stored_nbytes(p->chain));
 }
 
+/* A window holds at least one cell. */
+static uint64_t window_nbytes(uint64_t span)
+{
+    return span > WINDOW ? span : WINDOW;
+}
+
 uint64_t cm_piece_scratch(const cm_sink *s, const cm_piece *p)
 {
     uint64_t n = map_scratch(s, p);
     if (p->kind == CM_PIECE_RAW)
-        return n + WINDOW;
+        return n + window_nbytes(p->stored_size);
     if (p->kind == CM_PIECE_CALL) {
         if (p->nmaps || !cm_dest_contiguous(s->dest, p->lo, p->n)) {
             cm_box box = cm_box_make(p->leaf->ndim, p->lo, p->n);
@@ -430,7 +449,8 @@ static int raw_windows(const cm_sink *s, const cm_piece *p, cm_workspace *ws, bo
 {
     raw w;
     choose_window(p, &w);
-    int r = cm_block_ensure(cm_context_blocks(s->ctx), &ws->decoded, WINDOW, err);
+    int r = cm_block_ensure(cm_context_blocks(s->ctx), &ws->decoded,
+                            window_nbytes((uint64_t)w.span), err);
     if (!r) /* the batch's table is too large for the stack of a small thread */
         r = cm_block_ensure(cm_context_blocks(s->ctx), &ws->middle, sizeof(batch), err);
     if (r)

@@ -122,6 +122,8 @@ out:
     if (rc && state_free)
         state_free(state);
     free(made);
+    if (m)
+        cm_array_deinit(&m->base);
     free(m);
     return rc;
 }

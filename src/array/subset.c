@@ -158,6 +158,7 @@ int cm_array_subset(cm_array *src, const int64_t *start, const int64_t *count, c
     int rc = cm_array_init(&s->base, &subset_vt, src->dtype, src->ndim, count, src->fill,
                            src->label, src->path, err);
     if (rc) {
+        cm_array_deinit(&s->base);
         free(s);
         return rc;
     }

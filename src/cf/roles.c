@@ -27,10 +27,11 @@ const char *cm_cf_text(const cm_variable *v, const char *attribute)
 
 cm_variable *cm_cf_find(const cm_group *g, const char *name)
 {
-    for (; g; g = g->parent)
-        for (size_t i = 0; i < g->nvariables; i++)
-            if (strcmp(g->variables[i]->name, name) == 0)
-                return g->variables[i];
+    for (; g; g = g->parent) {
+        cm_variable *v = cm_group_find_variable(g, name);
+        if (v)
+            return v;
+    }
     return NULL;
 }
 
@@ -111,7 +112,7 @@ static bool names(const cm_variable *by, const char *attribute, const cm_variabl
     char word[512];
     const char *text = cm_cf_text(by, attribute);
     while (text && next_word(&text, word, sizeof word))
-        if (strcmp(word, v->name) == 0 && cm_cf_find(by->group, word) == v)
+        if (cm_cf_find(by->group, word) == v)
             return true;
     return false;
 }

@@ -4,10 +4,12 @@
  * (nc3_layout.c), big-endian, so the strided table serves all of them and any region is read
  * without touching more than it.
  *
- * Characters: a char variable becomes strings along its last dimension, as xarray decodes it: char
- * name(station, len) is string name(station), char title(len) one string. Where the last dimension
- * is the record dimension, cells of one string would lie in different records and grow with the
- * file: such a variable, char flag(time), is one string of one character per record instead.
+ * Characters: a char variable becomes strings along its last dimension where xarray would decode it
+ * so: where that dimension has no coordinate variable and is used by nothing but char variables, as
+ * their last one. char name(station, len) is string name(station), char title(len) one string. Any
+ * other is one string of one character per cell: char flag(station) beside float height(station).
+ * So is one along the record dimension, which xarray would join too: such a string would grow with
+ * the file, and files could not be concatenated along it.
  *
  * Attributes: text as netCDF4-python gives it, without NUL bytes; text that is not UTF-8 (older
  * files) is taken as ISO 8859-1, which loses nothing, and reported in the log. NC_BYTE is signed;
@@ -33,6 +35,7 @@ typedef struct cm_nc3_source {
     const char *key, *uri;
     cm_object_version version;
     cm_nc3_header h;
+    bool *joins; /* per dimension: char cells along it, as the last one, are one string */
     cm_dataset *ds;
 } source;
 
@@ -165,7 +168,7 @@ static int make_view(const source *s, const cm_nc3_variable *v, view *out, cm_er
     const cm_nc3_header *h = &s->h;
     size_t ndim = v->ndim;
     *out = (view){.dtype = dtype_of(v->type)};
-    if (v->type == CM_NC3_CHAR && ndim > (v->record ? 1u : 0u)) {
+    if (v->type == CM_NC3_CHAR && ndim > 0 && s->joins[cm_nc3_dimid(h, v, ndim - 1)]) {
         int64_t length = h->dimensions[cm_nc3_dimid(h, v, ndim - 1)].length;
         if (length > UINT32_MAX)
             return cm_error_set(err, CM_EUNSUP, "its strings are %lld characters long",
@@ -229,21 +232,43 @@ static int make_array(const source *s, const cm_nc3_variable *v, const view *w, 
     return ret;
 }
 
-static int add_variable(source *s, const cm_nc3_variable *v, cm_error *err)
+/* Which dimensions strings lie along. All variables have been added. */
+static int find_string_dimensions(source *s, cm_error *err)
 {
-    cm_variable *var = NULL;
+    const cm_nc3_header *h = &s->h;
+    int ret = 0;
+    s->joins = cm_calloc(h->ndimensions, sizeof *s->joins, err);
+    if (!s->joins)
+        return CM_ENOMEM;
+    for (size_t i = 0; i < h->nvariables; i++)
+        if (h->variables[i].type == CM_NC3_CHAR && h->variables[i].ndim > 0)
+            s->joins[cm_nc3_dimid(h, &h->variables[i], h->variables[i].ndim - 1)] = true;
+    for (size_t i = 0; i < h->nvariables; i++) {
+        const cm_nc3_variable *v = &h->variables[i];
+        size_t last = v->ndim ? cm_nc3_dimid(h, v, v->ndim - 1) : 0;
+        for (size_t k = 0; k < v->ndim; k++)
+            if (v->type != CM_NC3_CHAR || cm_nc3_dimid(h, v, k) != last)
+                s->joins[cm_nc3_dimid(h, v, k)] = false;
+    }
+    for (size_t i = 0; i < h->ndimensions && ret == 0; i++) {
+        if (!s->joins[i])
+            continue;
+        char *name = name_dup(s, h->dimensions[i].name, err);
+        ret = name ? 0 : CM_ENOMEM;
+        s->joins[i] =
+            name && (int64_t)i != h->record_dimension && !cm_group_find_variable(s->ds->root, name);
+        free(name);
+    }
+    return ret;
+}
+
+static int fill_variable(source *s, const cm_nc3_variable *v, cm_variable *var, cm_error *err)
+{
     cm_array *array = NULL;
     view w = {.ndim = 0};
-    char *name = name_dup(s, v->name, err);
-    if (!name)
-        return CM_ENOMEM;
     cm_error why;
     cm_error_clear(&why);
-    int ret = cm_group_add_variable(s->ds->root, name, &var, err);
-    free(name);
-    if (ret)
-        return ret;
-    ret = add_attributes(s, &v->attributes, var, err);
+    int ret = add_attributes(s, &v->attributes, var, err);
     if (ret)
         return ret;
     int failed = make_view(s, v, &w, &why);
@@ -290,8 +315,16 @@ static int build(source *s, cm_error *err)
     }
     if (ret == 0)
         ret = add_attributes(s, &h->attributes, NULL, err);
+    for (size_t i = 0; i < h->nvariables && ret == 0; i++) {
+        cm_variable *v;
+        char *name = name_dup(s, h->variables[i].name, err);
+        ret = name ? cm_group_add_variable(s->ds->root, name, &v, err) : CM_ENOMEM;
+        free(name);
+    }
+    if (ret == 0)
+        ret = find_string_dimensions(s, err);
     for (size_t i = 0; i < h->nvariables && ret == 0; i++)
-        ret = add_variable(s, &h->variables[i], err);
+        ret = fill_variable(s, &h->variables[i], cm_group_variable(s->ds->root, i), err);
     return ret;
 }
 
@@ -321,6 +354,7 @@ int cm_netcdf3_open(cm_context *ctx, cm_store *store, const char *key, const cha
 out:
     cm_dataset_free(s.ds);
     cm_nc3_header_deinit(&s.h);
+    free(s.joins);
     if (ret)
         cm_error_object(err, uri);
     return ret;
