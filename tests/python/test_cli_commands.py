@@ -363,7 +363,7 @@ def test_diff_finds(here, cube):
     assert done.returncode == 4
     want = tas(2001)
     lines = done.stdout.splitlines()
-    assert lines[0] == f"/tas: 2 of {want.size} cells differ, largest difference 9"
+    assert lines[0] == f"/tas: 2 of {want.size} cells differ, largest difference 9.0"
     assert lines[1] == f"    [3, 4, 5]: {want[3, 4, 5]} | {want[3, 4, 5] + 7}"
     assert lines[2] == f"    [200, 0, 71]: {want[200, 0, 71]} | {want[200, 0, 71] - 9}"
     assert lines[3] == "differ: 1 of 4 variables, 0 attributes"

@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 from cli_program import COMMANDS, ROOT, environment, fails, ok, program, run
@@ -228,6 +230,25 @@ def test_reader_that_goes_away_is_no_message():
     os.close(w)
     assert done.returncode == 141
     assert done.stderr == ""
+
+
+def test_random_arguments(tmp_path):
+    """Any words: an ordinary exit status, one line of error, nothing on standard output."""
+    seed = int(os.environ.get("CM_SEED") or time.time())
+    print(f"seed {seed} (repeat with CM_SEED={seed})")
+    rng = random.Random(seed)
+    options = {c: [f"--{o}" for o in options_of(c) if o != "help"] for c in COMMANDS}
+    odd = ["", "-", "--", "-q", "a=1", "a:b=1", "=", ":", ",", "\\,", "1e9", "-1", "0:1", "x.nc", "y" * 300,
+           "auto:1MB", "ä\u0301", "2001/2002", "keep", "float32", "4GB", "."]
+    for _ in range(250):
+        command = rng.choice(COMMANDS[:-1])
+        words = [rng.choice(rng.choice([options[command], odd])) for _ in range(rng.randrange(7))]
+        done = run(command, *words, cwd=tmp_path, stdin="")
+        assert done.returncode in (2, 3, 5, 6), (command, words, done.returncode, done.stderr)
+        assert done.stdout == "" or "--json" in words, (command, words)
+        lines = [l for l in done.stderr.splitlines() if "memory at most" not in l]
+        assert len(lines) == 1 and lines[0].startswith("chunkmill: "), (command, words, lines)
+    assert os.listdir(tmp_path) == []
 
 
 def test_colors(tmp_path):
