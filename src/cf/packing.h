@@ -12,7 +12,7 @@
 #ifndef CM_CF_PACKING_H
 #define CM_CF_PACKING_H
 
-#include "chunkmill/join.h"
+#include "chunkmill/cf.h"
 #include "dataset/dataset_private.h"
 
 #define CM_MAX_FILLS 16

@@ -211,8 +211,8 @@ def one(command, folder, source, engine, form):
 def main():
     here = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser()
-    parser.add_argument("--command", default=os.environ.get("CM_RECHUNK") or
-                        f"{here}/build/debug/chunkmill rechunk --quiet --zarr {{format}} {{src}} {{dst}}")
+    parser.add_argument("--command", default=os.environ.get("CM_PROGRAM", f"{here}/build/debug/chunkmill") +
+                        " rechunk --quiet --zarr {format} {src} {dst}")
     parser.add_argument("--sources", default="netcdf4,netcdf3,zarr")
     parser.add_argument("--keep", help="folder for the stores, kept")
     options = parser.parse_args()

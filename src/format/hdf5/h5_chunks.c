@@ -1,0 +1,203 @@
+/* format/hdf5/h5_chunks.c: the chunk table of a dataset, read from the file on first use.
+ *
+ * Opening a file looks at no chunk index: a cube of ten thousand files would read ten thousand of
+ * them to print a shape. The first locate loads the index into a listed table (array/chunked.h)
+ * under the table's lock, in one go and in time proportional to the number of chunks; later ones
+ * only look at an atomic pointer. A load that failed is tried again by the next caller and fails
+ * again with its reason.
+ *
+ * This file has the lazy table and the check of each entry; h5_chunk_index.h names the indexes.
+ * Chunks that lie wholly outside the dataset's extent are left out, as libhdf5 never looks at them.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "format/hdf5/h5_chunk_index.h"
+
+typedef struct lazy {
+    cm_table base;
+    cm_h5_chunks_spec spec; /* file ref'd, unknown_name owned */
+    char *unknown_name;
+    pthread_mutex_t lock; /* guards loading */
+    cm_table *loaded;     /* atomic; NULL before */
+} lazy;
+
+static void coord_text(const cm_h5_chunks_spec *spec, const int64_t *coord, char *buf, size_t size)
+{
+    size_t at = 0;
+    buf[0] = 0;
+    for (int i = 0; i < spec->ndim && at < size; i++)
+        at += (size_t)snprintf(buf + at, size - at, "%s%" PRId64, i ? ", " : "", coord[i]);
+}
+
+/* Filters that are not known leave the chain; the bits of the others move down. */
+static int translate_mask(const cm_h5_chunks_spec *spec, const char *where, uint32_t *mask,
+                          cm_error *err)
+{
+    if (!spec->unknown)
+        return 0;
+    if ((*mask & spec->unknown) != spec->unknown)
+        return cm_error_set(err, CM_EUNSUP, "chunk (%s) uses %s", where, spec->unknown_name);
+    uint32_t out = 0;
+    for (int i = 0, k = 0; i < spec->nfilters; i++)
+        if (!(spec->unknown >> i & 1)) {
+            out |= (*mask >> i & 1) << k;
+            k++;
+        }
+    *mask = out;
+    return 0;
+}
+
+int cm_h5_chunk_add(const cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
+                    uint64_t nbytes, uint32_t mask, cm_error *err)
+{
+    const cm_h5_chunks_spec *spec = sink->spec;
+    const cm_h5_file *f = spec->file;
+    if (addr == CM_H5_UNDEF)
+        return 0;
+    for (int i = 0; i < spec->index_ndim; i++)
+        if (coord[i] >= sink->grid[i])
+            return 0;
+    char where[256];
+    uint64_t offset;
+    if (!cm_add_u64(f->base, addr, &offset) || offset > f->size || nbytes > f->size - offset) {
+        coord_text(spec, coord, where, sizeof where);
+        return cm_error_set(err, CM_EDATA,
+                            "chunk (%s) at %" PRIu64 " (%" PRIu64 " bytes) is not inside the file",
+                            where, addr, nbytes);
+    }
+    if (spec->unknown) {
+        coord_text(spec, coord, where, sizeof where);
+        int rc = translate_mask(spec, where, &mask, err);
+        if (rc)
+            return rc;
+    }
+    return cm_listed_add(sink->listed, coord, offset, nbytes, mask, err);
+}
+
+static int load_index(const cm_h5_chunks_spec *spec, const cm_h5_chunk_sink *sink, cm_error *err)
+{
+    switch (spec->layout.index) {
+    case CM_H5_INDEX_BTREE1: return cm_h5_index_btree1(sink, err);
+    default:
+        return cm_error_set(err, CM_EUNSUP, "uses a chunk index of version 4 (type %u)",
+                            spec->layout.index);
+    }
+}
+
+static int load(lazy *t, cm_error *err)
+{
+    const cm_h5_chunks_spec *spec = &t->spec;
+    cm_h5_chunk_sink sink = {.spec = spec};
+    for (int i = 0; i < spec->index_ndim; i++)
+        sink.grid[i] = cm_ceil_div(spec->shape[i], spec->chunk[i]);
+    int rc = cm_listed_new(spec->ndim, sink.grid, &sink.listed, err);
+    if (rc)
+        return rc;
+    rc = load_index(spec, &sink, err);
+    if (rc) {
+        cm_listed_free(sink.listed);
+        return rc;
+    }
+    cm_table *table;
+    rc = cm_listed_freeze(sink.listed, &table, err);
+    if (rc == 0)
+        __atomic_store_n(&t->loaded, table, __ATOMIC_RELEASE);
+    return rc;
+}
+
+static int ensure(lazy *t, cm_table **out, cm_error *err)
+{
+    int rc = 0;
+    *out = __atomic_load_n(&t->loaded, __ATOMIC_ACQUIRE);
+    if (*out)
+        return 0;
+    pthread_mutex_lock(&t->lock);
+    if (!t->loaded)
+        rc = load(t, err);
+    *out = t->loaded;
+    pthread_mutex_unlock(&t->lock);
+    return rc;
+}
+
+static int lazy_locate(const cm_table *base, const int64_t *coord, cm_location *out, cm_error *err)
+{
+    cm_table *table;
+    int rc = ensure((lazy *)(uintptr_t)base, &table, err);
+    return rc ? rc : table->locate(table, coord, out, err);
+}
+
+/* Planners ask once, and read next: the index is loaded here already. 0 (not known) when it cannot
+ * be: the read will say why. */
+static uint64_t lazy_max_nbytes(const cm_table *base)
+{
+    cm_table *table;
+    if (ensure((lazy *)(uintptr_t)base, &table, NULL))
+        return 0;
+    return table->max_nbytes ? table->max_nbytes(table) : 0;
+}
+
+static void lazy_free(cm_table *base)
+{
+    lazy *t = (lazy *)base;
+    if (t->loaded)
+        t->loaded->free(t->loaded);
+    pthread_mutex_destroy(&t->lock);
+    cm_h5_file_unref(t->spec.file);
+    free(t->unknown_name);
+    free(t);
+}
+
+int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *err)
+{
+    lazy *t = cm_calloc(1, sizeof *t, err);
+    if (!t)
+        return CM_ENOMEM;
+    t->unknown_name = cm_strdup(spec->unknown_name ? spec->unknown_name : "", err);
+    if (!t->unknown_name) {
+        free(t);
+        return CM_ENOMEM;
+    }
+    t->base = (cm_table){lazy_locate, lazy_free, lazy_max_nbytes};
+    t->spec = *spec;
+    t->spec.unknown_name = t->unknown_name;
+    t->spec.layout.data = NULL;
+    cm_h5_file_ref(spec->file);
+    pthread_mutex_init(&t->lock, NULL);
+    *out = &t->base;
+    return 0;
+}
+
+int cm_h5_chunks_load(cm_table *t, cm_error *err)
+{
+    cm_table *loaded;
+    return ensure((lazy *)t, &loaded, err);
+}
+
+/* ---- nothing --------------------------------------------------------------------------------- */
+
+static int nowhere_locate(const cm_table *t, const int64_t *coord, cm_location *out, cm_error *err)
+{
+    (void)t, (void)coord, (void)err;
+    out->key[0] = 0;
+    out->inline_data = NULL;
+    out->where = CM_AT_NOWHERE;
+    return 0;
+}
+
+static void nowhere_free(cm_table *t)
+{
+    free(t);
+}
+
+int cm_h5_nowhere_new(cm_table **out, cm_error *err)
+{
+    *out = cm_calloc(1, sizeof **out, err);
+    if (!*out)
+        return CM_ENOMEM;
+    **out = (cm_table){.locate = nowhere_locate, .free = nowhere_free};
+    return 0;
+}

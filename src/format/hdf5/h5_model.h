@@ -1,0 +1,195 @@
+/* format/hdf5/h5_model.h: what a file holds, between parsing and the dataset.
+ *
+ * The scan (h5_scan.c) turns object headers into this tree. h5_dimensions.c gives every axis its
+ * dimension by netCDF's rules. h5_variable.c makes the variables of it. All of it lies in one arena
+ * and is gone when the dataset is open; JSON values are already the dataset's.
+ */
+#ifndef CM_FORMAT_HDF5_MODEL_H
+#define CM_FORMAT_HDF5_MODEL_H
+
+#include "dataset/dataset_private.h"
+#include "format/hdf5/h5_heap.h"
+
+typedef struct cm_h5_group cm_h5_group;
+typedef struct cm_h5_dataset cm_h5_dataset;
+
+typedef struct cm_h5_dimension {
+    struct cm_h5_dimension *next; /* of the group, in order of making */
+    cm_h5_group *group;
+    const char *name;
+    int64_t length;
+    bool unlimited;
+    int64_t id;    /* netCDF's number of it */
+    uint64_t addr; /* of the scale dataset, CM_H5_UNDEF for a phony one */
+    bool used;     /* an axis that the outside sees has it, or it has a coordinate variable */
+    bool hidden;   /* it ends char arrays only */
+} cm_h5_dimension;
+
+typedef struct cm_h5_item {
+    struct cm_h5_item *next;
+    const char *name;
+    cm_json *value;
+    cm_dtype dtype;
+} cm_h5_item;
+
+typedef struct cm_h5_items {
+    cm_h5_item *first, *last;
+} cm_h5_items;
+
+struct cm_h5_dataset {
+    cm_h5_dataset *next; /* in the group */
+    cm_h5_group *group;
+    const char *name;
+    uint64_t addr;
+    cm_error *problem; /* why it cannot be read; then only what was understood is set */
+
+    cm_h5_type type;
+    bool has_type, has_space;
+    cm_h5_space space;
+    cm_h5_layout layout;
+    cm_h5_fill fill;
+    bool external;
+    int nfilters;
+    cm_h5_filter *filters;
+    cm_h5_items attributes;
+
+    /* netCDF's and the dimension scale interface's own attributes */
+    bool is_scale;        /* CLASS is DIMENSION_SCALE */
+    bool no_variable;     /* NAME says that it is only a dimension */
+    bool hidden;          /* not listed */
+    int64_t assigned_id;  /* _Netcdf4Dimid, -1 */
+    int32_t *coordinates; /* _Netcdf4Coordinates: ids, space.ndim of them, or NULL */
+    uint64_t *scales;     /* DIMENSION_LIST: address of each axis' scale or CM_H5_UNDEF, or NULL */
+
+    cm_h5_dimension **dimensions; /* space.ndim of them, by h5_dimensions.c; NULL: unnamed */
+};
+
+/* A soft link, to be followed when the whole tree is known. */
+typedef struct cm_h5_alias {
+    struct cm_h5_alias *next;
+    cm_h5_dataset *placeholder; /* in the group's list, in the link's place */
+    const char *target;
+} cm_h5_alias;
+
+struct cm_h5_group {
+    cm_h5_group *next, *parent, *first_child, *last_child;
+    const char *name;
+    uint64_t addr;
+    int depth;
+    cm_h5_dataset *first, *last;
+    cm_h5_dimension *first_dimension, *last_dimension;
+    cm_h5_items attributes;
+    cm_h5_alias *aliases;
+};
+
+typedef struct cm_h5_scan {
+    cm_h5_reader reader;
+    cm_h5_arena arena;
+    cm_h5_file *file;
+    cm_dataset *dataset;
+    cm_h5_header header;    /* of the object at work */
+    cm_h5_attributes found; /* its attributes */
+    cm_h5_map groups;       /* groups seen: address -> pointer */
+    cm_h5_map collections;  /* global heap collections: address -> cm_h5_collection */
+    size_t collections_nbytes;
+    cm_h5_group *root;
+    size_t nobjects;
+    int64_t next_id; /* of dimensions */
+    bool netcdf;     /* netCDF-4 wrote the file */
+} cm_h5_scan;
+
+/* Read the whole tree. Objects that cannot be read are datasets with a problem; only I/O errors,
+ * lack of memory and an unreadable root group are returned. */
+int cm_h5_scan_file(cm_h5_scan *s, cm_error *err);
+void cm_h5_scan_deinit(cm_h5_scan *s);
+
+/* "/a/b/name" of an object; written into buf. */
+const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t size);
+
+/* True for errors that belong to one object; others end the opening. */
+static inline bool cm_h5_is_local(int code)
+{
+    return code == CM_EDATA || code == CM_EUNSUP || code == CM_ELIMIT;
+}
+
+/* Give every axis of every dataset its dimension. */
+int cm_h5_dimensions_resolve(cm_h5_scan *s, cm_error *err);
+
+/* True for single characters whose last axis can be read as strings: every chunk has it whole. */
+bool cm_h5_is_char_array(const cm_h5_dataset *d);
+
+/* The JSON value of an attribute. *why is NULL, or says why the value is a null instead (static or
+ * in buf). Names the attribute's peculiarities in the log. */
+int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *path,
+                          cm_json **value, cm_dtype *dtype, cm_error *err);
+
+/* The bytes of one variable-length element (at p in the file's form) at scan time; *nbytes counts
+ * bytes of elements of `size`. Empty for null ones. */
+int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
+                    size_t *nbytes, cm_error *err);
+
+/* UTF-8 of bytes that claim to be text, in the arena: as they are, or taken as Latin-1 with a
+ * warning in the log that names `what` at path. */
+int cm_h5_text(cm_h5_scan *s, const void *bytes, size_t nbytes, const char *path, const char *what,
+               const char **out, size_t *nout, cm_error *err);
+
+/* Make a variable of a dataset in group g. */
+int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err);
+
+/* ---- arrays ---------------------------------------------------------------------------------- */
+
+/* A table of chunks that is read from the file when it is first asked. */
+typedef struct cm_h5_chunks_spec {
+    cm_h5_file *file; /* ref'd */
+    int ndim;         /* axes of the table */
+    int index_ndim;   /* axes of the file's index: one more for char arrays, with one chunk along it
+                       */
+    int64_t shape[CM_MAX_DIMS]; /* the dataset's own extent: chunks wholly outside do not count */
+    int64_t chunk[CM_MAX_DIMS];
+    cm_h5_layout layout;
+    uint64_t chunk_nbytes; /* decoded */
+    int nfilters;
+    uint32_t unknown;         /* bit i: filter i is not known and must be skipped by every chunk */
+    const char *unknown_name; /* of the first of those; copied */
+} cm_h5_chunks_spec;
+
+int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *err);
+
+/* Read it now instead of on first use. */
+int cm_h5_chunks_load(cm_table *t, cm_error *err);
+
+/* A table that has nothing: storage that was never allocated. */
+int cm_h5_nowhere_new(cm_table **out, cm_error *err);
+
+/* shape >= the array's along every axis, `fill` (of its dtype) beyond: a netCDF variable that has
+ * fewer records than its unlimited dimension. inner is taken, also on failure. */
+int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, cm_array **out,
+                       cm_error *err);
+
+/* How stored cells become cells, for what is not a number: the owner and unpack of a chunked spec.
+ * CM_A2B_CUSTOM chains. */
+enum cm_h5_cells { CM_H5_CELLS_FIXED_STRING, CM_H5_CELLS_VLEN_STRING, CM_H5_CELLS_BOOL };
+
+typedef struct cm_h5_unpacker {
+    cm_h5_file *file; /* ref'd */
+    enum cm_h5_cells cells;
+    uint32_t size; /* bytes of a stored cell */
+    uint32_t
+        used;    /* of those, the ones that are the value (char arrays in chunks that are wider) */
+    int padding; /* enum cm_h5_padding */
+} cm_h5_unpacker;
+
+/* A copy of *like on the heap, with its file ref'd. */
+int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_error *err);
+void cm_h5_unpacker_free(void *unpacker);
+int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
+                 cm_error *err);
+
+/* Length of a fixed string's value. */
+size_t cm_h5_string_length(const uint8_t *p, size_t size, int padding);
+
+/* Global heap collections kept for reading strings; one per file. */
+int cm_h5_heap_cache_new(cm_h5_heap_cache **out, cm_error *err);
+void cm_h5_heap_cache_free(cm_h5_heap_cache *c);
+
+#endif

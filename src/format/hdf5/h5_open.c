@@ -1,0 +1,132 @@
+/* format/hdf5/h5_open.c: cm_hdf5_open: an HDF5 or netCDF-4 file as a dataset.
+ *
+ *   superblock -> scan of the object headers (h5_scan.c) -> dimensions (h5_dimensions.c) ->
+ * variables
+ *
+ * There is no libhdf5 here and so no global lock: any number of files are opened at once, and a
+ * file is read from any number of threads. Opening reads object headers, links and attributes;
+ * chunk indexes are read when a variable is first read. What was opened is one version of the file;
+ * when it is replaced, reads are CM_ECHANGED.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "format/format.h"
+#include "format/hdf5/h5_model.h"
+
+void cm_h5_file_unref(cm_h5_file *f)
+{
+    if (!f || __atomic_sub_fetch(&f->refcount, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    cm_h5_heap_cache_free(f->heaps);
+    cm_store_unref(f->store);
+    free(f->key);
+    free(f->uri);
+    free(f);
+}
+
+static int new_file(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                    cm_h5_file **out, cm_error *err)
+{
+    cm_h5_file *f = cm_calloc(1, sizeof *f, err);
+    if (!f)
+        return CM_ENOMEM;
+    f->refcount = 1;
+    f->ctx = ctx;
+    f->store = cm_store_ref(store);
+    f->key = cm_strdup(key, err);
+    f->uri = cm_strdup(uri, err);
+    f->nbytes_off = f->nbytes_len = 8;
+    int rc = f->key && f->uri ? cm_h5_heap_cache_new(&f->heaps, err) : CM_ENOMEM;
+    if (rc == 0)
+        rc = store->vt->stat(store, key, &f->version, err);
+    f->size = f->version.size;
+    if (rc) {
+        cm_h5_file_unref(f);
+        return rc;
+    }
+    *out = f;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const cm_h5_dimension *const *x = a, *const *y = b;
+    return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
+}
+
+static int emit_dimensions(const cm_h5_group *g, cm_group *out, cm_error *err)
+{
+    size_t n = 0, i = 0;
+    for (const cm_h5_dimension *x = g->first_dimension; x; x = x->next)
+        n++;
+    if (n == 0)
+        return 0;
+    const cm_h5_dimension **sorted = cm_calloc(n, sizeof *sorted, err);
+    if (!sorted)
+        return CM_ENOMEM;
+    for (const cm_h5_dimension *x = g->first_dimension; x; x = x->next)
+        sorted[i++] = x;
+    qsort(sorted, n, sizeof *sorted, by_id);
+    int rc = 0;
+    for (i = 0; rc == 0 && i < n; i++)
+        if (!sorted[i]->hidden)
+            rc = cm_group_add_dimension(out, sorted[i]->name, sorted[i]->length,
+                                        sorted[i]->unlimited, err);
+    free(sorted);
+    return rc;
+}
+
+static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_error *err)
+{
+    int rc = emit_dimensions(g, out, err);
+    for (const cm_h5_item *a = g->attributes.first; rc == 0 && a; a = a->next)
+        rc = cm_group_add_attribute(out, a->name, a->value, a->dtype, err);
+    for (const cm_h5_dataset *d = g->first; rc == 0 && d; d = d->next)
+        if (!d->hidden && !(d->is_scale && d->no_variable))
+            rc = cm_h5_variable_make(s, d, out, err);
+    for (const cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next) {
+        cm_group *child;
+        rc = cm_group_add_group(out, c->name, &child, err);
+        if (rc == 0)
+            rc = emit_group(s, c, child, err);
+    }
+    return rc;
+}
+
+int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                 cm_dataset **out, cm_error *err)
+{
+    cm_h5_file *f = NULL;
+    cm_dataset *ds = NULL;
+    cm_h5_scan s = {0};
+    int rc = new_file(ctx, store, key, uri, &f, err);
+    if (rc)
+        goto out;
+    s.file = f;
+    cm_h5_reader_init(&s.reader, f);
+    rc = cm_h5_superblock_read(&s.reader, f, err);
+    if (rc == 0)
+        rc = cm_dataset_new(ctx, uri, "HDF5", &ds, err);
+    if (rc)
+        goto out;
+    s.dataset = ds;
+    rc = cm_h5_scan_file(&s, err);
+    if (rc == 0)
+        rc = cm_h5_dimensions_resolve(&s, err);
+    if (rc == 0)
+        rc = emit_group(&s, s.root, ds->root, err);
+    if (rc == 0 && s.netcdf)
+        snprintf(ds->format, sizeof ds->format, "NetCDF-4");
+out:
+    cm_h5_scan_deinit(&s);
+    cm_h5_file_unref(f);
+    if (rc) {
+        cm_error_object(err, uri);
+        cm_dataset_free(ds);
+        return rc;
+    }
+    *out = ds;
+    return 0;
+}

@@ -1,0 +1,649 @@
+/* format/hdf5/h5_scan.c: from the root group to a tree of groups and datasets.
+ *
+ * Group by group: its links, then (in one batch of reads) the object headers that they lead to,
+ * then the datasets in order; child groups after the datasets, depth first, as netCDF-C goes, since
+ * that order numbers the dimensions. A group that is reached a second time (hard links may form
+ * loops) is not listed again. Soft links are followed when the tree is complete, by name inside it:
+ * the path of a link can only lead through groups that the scan has seen. External links, and
+ * whatever else cannot be read, are listed as datasets with a problem: nothing vanishes.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "format/hdf5/h5_model.h"
+
+#define MAX_OBJECTS 1000000
+#define MAX_DEPTH 100
+#define MAX_SOFT_LINKS 16 /* followed for one name */
+#define HEADER_SPAN 1024  /* bytes of an object header fetched ahead */
+#define MAX_COLLECTIONS (16u << 20)
+
+const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t size)
+{
+    const cm_h5_group *chain[MAX_DEPTH + 2];
+    int n = 0;
+    for (; g && g->parent && n <= MAX_DEPTH; g = g->parent)
+        chain[n++] = g;
+    size_t at = 0;
+    buf[0] = 0;
+    while (n-- > 0 && at < size)
+        at += (size_t)snprintf(buf + at, size - at, "/%s", chain[n]->name);
+    if (at < size && (name || at == 0))
+        snprintf(buf + at, size - at, "/%s", name ? name : "");
+    return buf;
+}
+
+static void drop_collections(cm_h5_scan *s)
+{
+    for (size_t i = 0; i < s->collections.capacity; i++)
+        if (s->collections.keys[i] != CM_H5_UNDEF) {
+            cm_h5_collection *c = (cm_h5_collection *)(uintptr_t)s->collections.values[i];
+            free(c->at);
+            free(c);
+        }
+    cm_h5_map_deinit(&s->collections);
+    s->collections_nbytes = 0;
+}
+
+/* ---- attributes ------------------------------------------------------------------------------ */
+
+static bool is(const cm_h5_attribute *a, const char *name)
+{
+    return a->name_nbytes == strlen(name) && memcmp(a->name, name, a->name_nbytes) == 0;
+}
+
+/* The names that netCDF-C keeps to itself. */
+static bool reserved(const cm_h5_attribute *a)
+{
+    static const char *const names[] = {
+        "CLASS",
+        "DIMENSION_LIST",
+        "NAME",
+        "REFERENCE_LIST",
+        "_Codecs",
+        "_Format",
+        "_IsNetcdf4",
+        "_NCProperties",
+        "_Netcdf4Coordinates",
+        "_Netcdf4Dimid",
+        "_SuperblockVersion",
+        "_nc3_strict",
+        "_ARRAY_DIMENSIONS",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (is(a, names[i]))
+            return true;
+    return false;
+}
+
+/* Bytes of the scalar string attribute a (fixed or variable) begin with prefix. */
+static int begins_with(cm_h5_scan *s, const cm_h5_attribute *a, const char *prefix, bool *yes,
+                       cm_error *err)
+{
+    const uint8_t *p = a->data;
+    size_t n = a->nbytes;
+    *yes = false;
+    int rc = 0;
+    if (a->type.vlen_string && n >= a->type.size)
+        rc = cm_h5_scan_vlen(s, a->data, 1, &p, &n, err);
+    else if (a->type.cls != CM_H5_STRING)
+        return 0;
+    *yes = rc == 0 && n >= strlen(prefix) && memcmp(p, prefix, strlen(prefix)) == 0;
+    return cm_h5_is_local(rc) ? 0 : rc;
+}
+
+static int64_t load_int(const cm_h5_type *t, const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (uint32_t i = 0; i < t->size && i < 8; i++)
+        v |= (uint64_t)p[t->big_endian ? t->size - 1 - i : i] << 8 * i;
+    return t->size == 4 ? (int32_t)(uint32_t)v : (int64_t)v;
+}
+
+/* _Netcdf4Dimid and _Netcdf4Coordinates. */
+static int read_ids(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a, cm_error *err)
+{
+    size_t n = cm_kind_is_integer(a->type.kind) ? a->nbytes / a->type.size : 0;
+    if (is(a, "_Netcdf4Dimid")) {
+        d->assigned_id = n == 1 ? load_int(&a->type, a->data) : -1;
+        if (d->assigned_id < 0 || d->assigned_id > INT32_MAX)
+            return cm_error_set(err, CM_EDATA, "_Netcdf4Dimid is malformed");
+        return 0;
+    }
+    if (n == 0 || n != (size_t)d->space.ndim)
+        return cm_error_set(err, CM_EDATA, "_Netcdf4Coordinates has %zu ids for %d dimensions", n,
+                            d->space.ndim);
+    d->coordinates = cm_h5_alloc(&s->arena, n * sizeof *d->coordinates, err);
+    for (size_t i = 0; d->coordinates && i < n; i++)
+        d->coordinates[i] = (int32_t)load_int(&a->type, a->data + i * a->type.size);
+    return d->coordinates ? 0 : CM_ENOMEM;
+}
+
+/* DIMENSION_LIST: for each axis a sequence of references to scales. libnetcdf lets the last one
+ * win. */
+static int read_scales(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a, cm_error *err)
+{
+    size_t width = s->file->nbytes_off;
+    if (a->type.cls != CM_H5_VLEN || a->type.base_cls != CM_H5_REFERENCE || d->space.ndim == 0 ||
+        a->nbytes != a->type.size * (size_t)d->space.ndim || a->type.base_size != width)
+        return 0; /* not the dimension scale interface's: the axes have no names */
+    d->scales = cm_h5_alloc(&s->arena, (size_t)d->space.ndim * sizeof *d->scales, err);
+    if (!d->scales)
+        return CM_ENOMEM;
+    for (int i = 0; i < d->space.ndim; i++) {
+        const uint8_t *p;
+        size_t n;
+        d->scales[i] = CM_H5_UNDEF;
+        int rc = cm_h5_scan_vlen(s, a->data + (size_t)i * a->type.size, width, &p, &n, err);
+        if (rc)
+            return rc;
+        for (size_t k = 0; k + width <= n; k += width)
+            if (cm_load_le(p + k, width) != 0)
+                d->scales[i] = cm_load_le(p + k, width);
+    }
+    return 0;
+}
+
+static int bookkeeping(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a, cm_error *err)
+{
+    if (is(a, "CLASS"))
+        return begins_with(s, a, "DIMENSION_SCALE", &d->is_scale, err);
+    if (is(a, "NAME"))
+        return begins_with(s, a, "This is a netCDF dimension but not a netCDF variable",
+                           &d->no_variable, err);
+    if (is(a, "DIMENSION_LIST"))
+        return read_scales(s, d, a, err);
+    if (is(a, "_Netcdf4Dimid") || is(a, "_Netcdf4Coordinates")) {
+        s->netcdf = true;
+        return read_ids(s, d, a, err);
+    }
+    return 0;
+}
+
+/* The attributes of the object whose header is at work; d is NULL for a group. */
+static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h5_items *items,
+                           cm_error *err)
+{
+    char path[512];
+    int rc = cm_h5_attributes_read(&s->reader, &s->header, &s->found, err);
+    for (size_t i = 0; rc == 0 && i < s->found.n; i++) {
+        const cm_h5_attribute *a = &s->found.items[i];
+        if (reserved(a)) {
+            if (d)
+                rc = bookkeeping(s, d, a, err);
+            else if (is(a, "_NCProperties") || is(a, "_nc3_strict"))
+                s->netcdf = true;
+            continue;
+        }
+        cm_h5_path(g, d ? d->name : NULL, path, sizeof path);
+        cm_h5_item *item = cm_h5_alloc(&s->arena, sizeof *item, err);
+        if (!item)
+            return CM_ENOMEM;
+        size_t n;
+        *item = (cm_h5_item){0};
+        rc = cm_h5_text(s, a->name, a->name_nbytes, path, "name of an attribute", &item->name, &n,
+                        err);
+        if (rc == 0)
+            rc = cm_h5_attribute_value(s, a, path, &item->value, &item->dtype, err);
+        if (items->last)
+            items->last->next = item;
+        else
+            items->first = item;
+        items->last = item;
+    }
+    return rc;
+}
+
+/* ---- datasets -------------------------------------------------------------------------------- */
+
+static int keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err)
+{
+    if (d->problem)
+        return 0;
+    d->problem = cm_h5_alloc(&s->arena, sizeof *d->problem, err);
+    if (!d->problem)
+        return CM_ENOMEM;
+    *d->problem = *why;
+    return 0;
+}
+
+static int add_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_h5_dataset **out,
+                       cm_error *err)
+{
+    if (++s->nobjects > MAX_OBJECTS)
+        return cm_error_set(err, CM_ELIMIT, "file has more than %d objects", MAX_OBJECTS);
+    cm_h5_dataset *d = cm_h5_alloc_zero(&s->arena, 1, sizeof *d, err);
+    if (!d)
+        return CM_ENOMEM;
+    d->group = g;
+    d->name = name;
+    d->addr = CM_H5_UNDEF;
+    d->assigned_id = -1;
+    if (g->last)
+        g->last->next = d;
+    else
+        g->first = d;
+    g->last = d;
+    *out = d;
+    return 0;
+}
+
+/* Bytes of a message that the dataset keeps: they must outlive the reader's cache. */
+static int keep(cm_h5_scan *s, const uint8_t **data, size_t nbytes, cm_error *err)
+{
+    if (!*data || nbytes == 0)
+        return 0;
+    uint8_t *copy = cm_h5_alloc(&s->arena, nbytes, err);
+    if (!copy)
+        return CM_ENOMEM;
+    memcpy(copy, *data, nbytes);
+    *data = copy;
+    return 0;
+}
+
+static int parse_shape_and_type(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
+{
+    const cm_h5_message *m = cm_h5_header_find(&s->header, CM_H5_DATASPACE);
+    cm_h5_cursor c;
+    int rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
+    if (rc == 0)
+        rc = cm_h5_space_parse(s->file, &c, &d->space, err);
+    if (rc)
+        return rc;
+    d->has_space = true;
+    m = cm_h5_header_find(&s->header, CM_H5_DATATYPE);
+    rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
+    if (rc == 0)
+        rc = cm_h5_type_parse(&c, &d->type, err);
+    d->has_type = rc == 0;
+    return rc;
+}
+
+static int not_shared(const cm_h5_message *m, const char *what, cm_error *err)
+{
+    return m->flags & CM_H5_SHARED
+               ? cm_error_set(err, CM_EUNSUP, "%s is in HDF5's shared message heap", what)
+               : 0;
+}
+
+static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
+{
+    const cm_h5_header *h = &s->header;
+    const cm_h5_message *m = cm_h5_header_find(h, CM_H5_LAYOUT);
+    if (!m)
+        return cm_error_set(err, CM_EDATA, "dataset has no layout");
+    int rc = cm_h5_layout_parse(s->file, m, &d->layout, err);
+    if (rc == 0 && d->layout.cls == CM_H5_COMPACT)
+        rc = keep(s, &d->layout.data, d->layout.nbytes, err);
+    m = cm_h5_header_find(h, CM_H5_FILL);
+    if (!m)
+        m = cm_h5_header_find(h, CM_H5_FILL_OLD);
+    if (rc == 0 && m)
+        rc = not_shared(m, "fill value", err);
+    if (rc == 0 && m)
+        rc = cm_h5_fill_parse(m, &d->fill, err);
+    if (rc == 0)
+        rc = keep(s, &d->fill.data, d->fill.nbytes, err);
+    m = cm_h5_header_find(h, CM_H5_FILTERS);
+    if (rc == 0 && m)
+        rc = not_shared(m, "filter pipeline", err);
+    if (rc == 0 && m) {
+        cm_h5_filter filters[CM_H5_MAX_FILTERS];
+        rc = cm_h5_filters_parse(m, filters, &d->nfilters, err);
+        d->filters = (cm_h5_filter *)filters;
+        const uint8_t *p = (const uint8_t *)filters;
+        if (rc == 0)
+            rc = keep(s, &p, (size_t)d->nfilters * sizeof *filters, err);
+        d->filters = rc == 0 && d->nfilters ? (cm_h5_filter *)(uintptr_t)p : NULL;
+    }
+    d->external = cm_h5_header_find(h, CM_H5_EXTERNAL) != NULL;
+    return rc;
+}
+
+static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_error *err)
+{
+    cm_h5_dataset *d;
+    int rc = add_dataset(s, g, name, &d, err);
+    if (rc)
+        return rc;
+    d->addr = s->header.addr;
+    cm_error why = {0};
+    rc = parse_shape_and_type(s, d, &why);
+    if (rc == 0)
+        rc = parse_storage(s, d, &why);
+    if (rc && cm_h5_is_local(rc))
+        rc = keep_problem(s, d, &why, err);
+    else if (rc && err)
+        *err = why;
+    if (rc)
+        return rc;
+    rc = read_attributes(s, g, d, &d->attributes, &why);
+    if (rc && cm_h5_is_local(rc))
+        return keep_problem(s, d, &why, err);
+    if (rc && err)
+        *err = why;
+    return rc;
+}
+
+/* Something that is there but cannot be read: listed with its reason. */
+static int list_unreadable(cm_h5_scan *s, cm_h5_group *g, const char *name, const cm_error *why,
+                           cm_error *err)
+{
+    cm_h5_dataset *d;
+    int rc = add_dataset(s, g, name, &d, err);
+    return rc ? rc : keep_problem(s, d, why, err);
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+static int add_group(cm_h5_scan *s, cm_h5_group *parent, const char *name, uint64_t addr,
+                     cm_error *err)
+{
+    if (cm_h5_map_get(&s->groups, addr, NULL)) {
+        char path[512];
+        cm_context_log(s->file->ctx, CM_LOG_WARNING,
+                       "%s: group %s is the same as another one and is listed once", s->file->uri,
+                       cm_h5_path(parent, name, path, sizeof path));
+        return 0;
+    }
+    if (++s->nobjects > MAX_OBJECTS)
+        return cm_error_set(err, CM_ELIMIT, "file has more than %d objects", MAX_OBJECTS);
+    cm_h5_group *g = cm_h5_alloc_zero(&s->arena, 1, sizeof *g, err);
+    if (!g)
+        return CM_ENOMEM;
+    g->name = name;
+    g->addr = addr;
+    g->parent = parent;
+    g->depth = parent ? parent->depth + 1 : 0;
+    if (!parent)
+        s->root = g;
+    else if (parent->last_child)
+        parent->last_child->next = g;
+    else
+        parent->first_child = g;
+    if (parent)
+        parent->last_child = g;
+    return cm_h5_map_put(&s->groups, addr, (uintptr_t)g, err);
+}
+
+static int scan_hard_link(cm_h5_scan *s, cm_h5_group *g, const char *name, uint64_t addr,
+                          cm_error *err)
+{
+    cm_error why = {0};
+    cm_h5_header *h = &s->header;
+    int rc = cm_h5_header_read(&s->reader, addr, h, &why);
+    if (rc == 0 && cm_h5_header_find(h, CM_H5_DATATYPE) && cm_h5_header_find(h, CM_H5_DATASPACE))
+        return scan_dataset(s, g, name, err);
+    if (rc == 0 && cm_h5_header_is_group(h) && g->depth < MAX_DEPTH)
+        return add_group(s, g, name, addr, err);
+    if (rc == 0 && cm_h5_header_find(h, CM_H5_DATATYPE))
+        return 0; /* a named datatype: no data */
+    if (rc == 0 && cm_h5_header_is_group(h))
+        rc = cm_error_set(&why, CM_ELIMIT, "groups are nested more than %d levels", MAX_DEPTH);
+    else if (rc == 0)
+        rc = cm_error_set(&why, CM_EUNSUP, "object is neither group nor dataset nor datatype");
+    if (cm_h5_is_local(rc))
+        return list_unreadable(s, g, name, &why, err);
+    if (err)
+        *err = why;
+    return rc;
+}
+
+static int scan_soft_link(cm_h5_scan *s, cm_h5_group *g, const char *name, const char *target,
+                          cm_error *err)
+{
+    cm_h5_alias *alias = cm_h5_alloc_zero(&s->arena, 1, sizeof *alias, err);
+    if (!alias)
+        return CM_ENOMEM;
+    alias->target = target;
+    alias->next = g->aliases;
+    g->aliases = alias;
+    return add_dataset(s, g, name, &alias->placeholder, err);
+}
+
+static int scan_link(cm_h5_scan *s, cm_h5_group *g, const cm_h5_link *link, cm_error *err)
+{
+    char path[512];
+    const char *name;
+    size_t n;
+    int rc = cm_h5_text(s, link->name, strlen(link->name), cm_h5_path(g, NULL, path, sizeof path),
+                        "name of a link", &name, &n, err);
+    if (rc)
+        return rc;
+    if (link->kind == CM_H5_LINK_HARD)
+        return scan_hard_link(s, g, name, link->addr, err);
+    if (link->kind == CM_H5_LINK_SOFT)
+        return scan_soft_link(s, g, name, link->target, err);
+    cm_error why = {0};
+    if (link->kind == CM_H5_LINK_EXTERNAL)
+        cm_error_set(&why, CM_EUNSUP, "external link to %s in the file %s", link->target,
+                     link->file);
+    else
+        cm_error_set(&why, CM_EUNSUP, "user-defined link of type %u", link->type);
+    return list_unreadable(s, g, name, &why, err);
+}
+
+static int prefetch_headers(cm_h5_scan *s, const cm_h5_links *links, cm_error *err)
+{
+    uint64_t addrs[256];
+    size_t n = 0;
+    for (size_t i = 0; i < links->n && n < 256; i++)
+        if (links->items[i].kind == CM_H5_LINK_HARD)
+            addrs[n++] = links->items[i].addr;
+    return cm_h5_prefetch(&s->reader, addrs, n, HEADER_SPAN, err);
+}
+
+/* Between objects nothing points into the reader's cache. */
+static void trim(cm_h5_scan *s)
+{
+    if (s->reader.arena.total > 32u << 20 || s->collections_nbytes > MAX_COLLECTIONS) {
+        drop_collections(s);
+        cm_h5_reader_trim(&s->reader);
+    }
+}
+
+static int scan_group(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
+{
+    cm_h5_links links = {0};
+    int rc = cm_h5_header_read(&s->reader, g->addr, &s->header, err);
+    if (rc == 0)
+        rc = cm_h5_group_links(&s->reader, &s->header, &s->arena, &links, err);
+    if (rc == 0)
+        rc = prefetch_headers(s, &links, err);
+    if (rc == 0)
+        rc = read_attributes(s, g, NULL, &g->attributes, err);
+    for (size_t i = 0; rc == 0 && i < links.n; i++) {
+        trim(s);
+        rc = scan_link(s, g, &links.items[i], err);
+        if (rc == 0)
+            rc = cm_context_check(s->file->ctx, err);
+    }
+    free(links.items);
+    cm_error why = {0};
+    for (cm_h5_group *child = g->first_child, *before = NULL; rc == 0 && child;
+         child = child->next) {
+        rc = scan_group(s, child, &why);
+        if (cm_h5_is_local(rc)) { /* listed as an object with a problem, not as a group */
+            rc = list_unreadable(s, g, child->name, &why, err);
+            if (before)
+                before->next = child->next;
+            else
+                g->first_child = child->next;
+        } else {
+            before = child;
+            if (rc && err)
+                *err = why;
+        }
+    }
+    return rc;
+}
+
+/* ---- soft links ------------------------------------------------------------------------------ */
+
+typedef struct place {
+    cm_h5_group *group;
+    cm_h5_dataset *dataset;
+} place;
+
+static const cm_h5_alias *alias_of(const cm_h5_group *g, const cm_h5_dataset *d)
+{
+    for (const cm_h5_alias *a = g->aliases; a; a = a->next)
+        if (a->placeholder == d)
+            return a;
+    return NULL;
+}
+
+/* Follow path from g; *left soft links may be met on the way. False when there is nothing. */
+static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, place *out)
+{
+    *out = (place){.group = *path == '/' ? s->root : g};
+    while (*path) {
+        path += strspn(path, "/");
+        size_t n = strcspn(path, "/");
+        if (n == 0 || (n == 1 && *path == '.')) {
+            path += n;
+            continue;
+        }
+        cm_h5_group *at = out->group;
+        if (!at)
+            return false; /* a dataset has no children */
+        *out = (place){0};
+        for (cm_h5_group *c = at->first_child; c && !out->group; c = c->next)
+            if (strncmp(c->name, path, n) == 0 && !c->name[n])
+                out->group = c;
+        for (cm_h5_dataset *d = out->group ? NULL : at->first; d; d = d->next)
+            if (strncmp(d->name, path, n) == 0 && !d->name[n])
+                out->dataset = d;
+        if (!out->group && !out->dataset)
+            return false;
+        const cm_h5_alias *alias = out->dataset ? alias_of(at, out->dataset) : NULL;
+        if (alias && ((*left)-- <= 0 || !follow(s, at, alias->target, left, out)))
+            return false;
+        path += n;
+    }
+    return true;
+}
+
+/* The placeholder becomes a copy of the dataset, under its own name. */
+static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
+{
+    cm_h5_dataset *d = a->placeholder;
+    int left = MAX_SOFT_LINKS;
+    place to;
+    if (!follow(s, g, a->target, &left, &to)) {
+        cm_error why = {0};
+        cm_error_set(&why, CM_EUNSUP, "soft link to %s, which is not in the file", a->target);
+        return keep_problem(s, d, &why, err);
+    }
+    if (to.group) {
+        char path[512];
+        cm_context_log(s->file->ctx, CM_LOG_INFO, "%s: %s is a soft link to the group %s",
+                       s->file->uri, cm_h5_path(g, d->name, path, sizeof path), a->target);
+        d->hidden = true; /* the group is listed where it is */
+        return 0;
+    }
+    cm_h5_dataset *next = d->next;
+    const char *name = d->name;
+    *d = *to.dataset;
+    d->next = next;
+    d->name = name;
+    d->group = g;
+    if (d->is_scale) { /* the dimension is made once, where the dataset is */
+        d->hidden = d->no_variable;
+        d->is_scale = false;
+        if (!d->coordinates && d->space.ndim == 1)
+            d->scales = &to.dataset->addr;
+    }
+    return 0;
+}
+
+static int resolve_aliases(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
+{
+    int rc = 0;
+    for (cm_h5_alias *a = g->aliases; rc == 0 && a; a = a->next)
+        rc = resolve_alias(s, g, a, err);
+    for (cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)
+        rc = resolve_aliases(s, c, err);
+    return rc;
+}
+
+/* ---- variable-length values ------------------------------------------------------------------ */
+
+static int collection(cm_h5_scan *s, uint64_t addr, const cm_h5_collection **out, cm_error *err)
+{
+    uint64_t at;
+    if (cm_h5_map_get(&s->collections, addr, &at)) {
+        *out = (const cm_h5_collection *)(uintptr_t)at;
+        return 0;
+    }
+    if (s->collections_nbytes > MAX_COLLECTIONS)
+        drop_collections(s); /* their bytes stay in the reader */
+    const uint8_t *p;
+    size_t have;
+    uint64_t nbytes;
+    int rc = cm_h5_get_upto(&s->reader, addr, 16, 4096, "global heap", &p, &have, err);
+    if (rc == 0)
+        rc = cm_h5_collection_nbytes(s->file, p, have, &nbytes, err);
+    if (rc == 0)
+        rc = cm_h5_get(&s->reader, addr, nbytes, "global heap", &p, err);
+    if (rc)
+        return rc;
+    cm_h5_collection *c = malloc(sizeof *c);
+    if (!c)
+        return cm_error_set(err, CM_ENOMEM, "out of memory");
+    rc = cm_h5_collection_index(s->file, p, (size_t)nbytes, c, err);
+    if (rc == 0)
+        rc = cm_h5_map_put(&s->collections, addr, (uintptr_t)c, err);
+    if (rc) {
+        free(c->at);
+        free(c);
+        return rc;
+    }
+    s->collections_nbytes += c->n * 8u + sizeof *c;
+    *out = c;
+    return 0;
+}
+
+int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
+                    size_t *nbytes, cm_error *err)
+{
+    cm_h5_cursor c = cm_h5_cursor_of(p, 8u + s->file->nbytes_off);
+    uint64_t n = cm_h5_u32(&c), addr = cm_h5_address(&c, s->file);
+    uint32_t index = cm_h5_u32(&c);
+    *data = (const uint8_t *)"";
+    *nbytes = 0;
+    if (n == 0 || addr == 0 || addr == CM_H5_UNDEF)
+        return 0;
+    const cm_h5_collection *col;
+    size_t have;
+    int rc = collection(s, addr, &col, err);
+    if (rc == 0)
+        rc = cm_h5_collection_object(col, index, data, &have, err);
+    if (rc)
+        return rc;
+    if (n * size > have)
+        return cm_error_set(err, CM_EDATA, "variable-length value is longer than its heap object");
+    *nbytes = (size_t)(n * size);
+    return 0;
+}
+
+int cm_h5_scan_file(cm_h5_scan *s, cm_error *err)
+{
+    int rc = add_group(s, NULL, "", s->file->root, err);
+    if (rc == 0)
+        rc = scan_group(s, s->root, err);
+    if (rc == 0)
+        rc = resolve_aliases(s, s->root, err);
+    return rc;
+}
+
+void cm_h5_scan_deinit(cm_h5_scan *s)
+{
+    drop_collections(s);
+    cm_h5_header_deinit(&s->header);
+    free(s->found.items);
+    cm_h5_map_deinit(&s->groups);
+    cm_h5_reader_deinit(&s->reader);
+    cm_h5_arena_deinit(&s->arena);
+}

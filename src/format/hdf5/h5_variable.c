@@ -1,0 +1,482 @@
+/* format/hdf5/h5_variable.c: from a dataset's messages to an array that can be read.
+ *
+ * Three questions: how stored cells become cells (numbers as they are in some byte order; strings
+ * and bools through an unpacker), where the bytes are (strided, in the header, an index of chunks,
+ * nowhere), and what stands where nothing was written (the fill value). Whatever has no exact
+ * answer makes the variable a named problem.
+ *
+ * Fill: the dataset's own value; zeros where HDF5's default applies or, as libhdf5 leaves undefined
+ * what such cells are, where the fill value is declared undefined. Beyond the extent (see
+ * h5_extended.c) netCDF's default fill stands in for a missing own value, as in netCDF-C.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "format/hdf5/h5_model.h"
+#include "nd/copy.h"
+#include "text/utf8.h"
+
+#define FILTER_DEFLATE 1
+#define FILTER_SHUFFLE 2
+#define FILTER_FLETCHER32 3
+#define NOWHERE_CELLS (1 << 20) /* of a "chunk" of storage that does not exist */
+
+/* One variable while it is made. */
+typedef struct maker {
+    cm_h5_scan *s;
+    const cm_h5_dataset *d;
+    cm_variable *v;
+    int ndim;                    /* as the outside sees it */
+    int64_t extent[CM_MAX_DIMS]; /* own */
+    int64_t shape[CM_MAX_DIMS];  /* the dimensions' */
+    int64_t chunk[CM_MAX_DIMS];
+    cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
+    cm_h5_unpacker unpacker;
+    bool unpacks;
+    union {
+        uint8_t bytes[16];
+        cm_string string;
+    } fill, beyond;
+} maker;
+
+/* ---- cells ----------------------------------------------------------------------------------- */
+
+static int choose_cells(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    const cm_h5_type *t = &d->type;
+    if (t->why[0])
+        return cm_error_set(err, CM_EUNSUP, "cells of HDF5 %s", t->why);
+    m->stored = m->dtype = cm_dtype_of(t->kind, 0);
+    m->unpacker = (cm_h5_unpacker){.file = m->s->file, .size = t->size, .used = t->size};
+    if (t->cls == CM_H5_STRING && t->size == 1 && d->space.ndim > 0) {
+        int last = d->space.ndim - 1;
+        if (!cm_h5_is_char_array(d))
+            return cm_error_set(err, CM_EUNSUP, "char array whose chunks hold parts of strings");
+        uint64_t width =
+            d->layout.cls == CM_H5_CHUNKED ? d->layout.chunk[last] : d->space.dims[last];
+        if (width > UINT32_MAX)
+            return cm_error_set(err, CM_EUNSUP, "char array of strings over 4 GiB");
+        m->unpacker.size = width ? (uint32_t)width : 1;
+        m->unpacker.used = (uint32_t)d->space.dims[last];
+        m->unpacker.padding = CM_H5_NUL_PADDED;
+        m->unpacker.cells = CM_H5_CELLS_FIXED_STRING;
+    } else if (t->cls == CM_H5_STRING) {
+        m->unpacker.cells = CM_H5_CELLS_FIXED_STRING;
+        m->unpacker.padding = t->padding;
+        if (t->padding > CM_H5_SPACE_PADDED)
+            return cm_error_set(err, CM_EUNSUP, "strings with padding %u", t->padding);
+    } else if (t->vlen_string) {
+        m->unpacker.cells = CM_H5_CELLS_VLEN_STRING;
+        if (t->size != 8u + m->s->file->nbytes_off)
+            return cm_error_set(err, CM_EDATA, "variable-length strings of %u bytes", t->size);
+    } else if (t->kind == CM_BOOL) {
+        m->unpacker.cells = CM_H5_CELLS_BOOL;
+    } else {
+        return 0;
+    }
+    m->unpacks = true;
+    if (t->kind != CM_BOOL)
+        m->dtype = cm_dtype_of(CM_STRING, 0);
+    m->stored = cm_dtype_of(CM_BYTES, m->unpacker.size);
+    return 0;
+}
+
+/* ---- fill ------------------------------------------------------------------------------------ */
+
+static void netcdf_fill(cm_kind kind, uint8_t *out)
+{
+    static const float f = 9.9692099683868690e+36f;
+    static const double d = 9.9692099683868690e+36;
+    const int16_t i16 = -32767;
+    const int32_t i32 = -2147483647;
+    const int64_t i64 = -9223372036854775806;
+    const uint16_t u16 = 65535;
+    const uint32_t u32 = 4294967295;
+    const uint64_t u64 = 18446744073709551614u;
+    switch (kind) {
+    case CM_INT8: out[0] = (uint8_t)-127; break;
+    case CM_UINT8: out[0] = 255; break;
+    case CM_INT16: memcpy(out, &i16, sizeof i16); break;
+    case CM_UINT16: memcpy(out, &u16, sizeof u16); break;
+    case CM_INT32: memcpy(out, &i32, sizeof i32); break;
+    case CM_UINT32: memcpy(out, &u32, sizeof u32); break;
+    case CM_INT64: memcpy(out, &i64, sizeof i64); break;
+    case CM_UINT64: memcpy(out, &u64, sizeof u64); break;
+    case CM_FLOAT32: memcpy(out, &f, sizeof f); break;
+    case CM_FLOAT64: memcpy(out, &d, sizeof d); break;
+    default: break;
+    }
+}
+
+static int string_fill(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    const uint8_t *p = d->fill.data;
+    size_t n = 0;
+    int rc = 0;
+    if (m->unpacker.cells == CM_H5_CELLS_VLEN_STRING) {
+        rc = cm_h5_scan_vlen(m->s, p, 1, &p, &n, err);
+        const uint8_t *nul = rc == 0 ? memchr(p, 0, n) : NULL;
+        n = nul ? (size_t)(nul - p) : n;
+    } else if (d->type.size == 1 && d->space.ndim > 0 && p[0]) {
+        n = m->unpacker.used; /* every char of a string that was never written */
+        uint8_t *chars = cm_h5_alloc(&m->s->arena, n, err);
+        if (!chars)
+            return CM_ENOMEM;
+        memset(chars, p[0], n);
+        p = chars;
+    } else {
+        n = cm_h5_string_length(p, d->type.size, d->type.padding);
+    }
+    if (rc == 0 && !cm_utf8_valid((const char *)p, n))
+        rc = cm_error_set(err, CM_EUNSUP, "fill value is not UTF-8");
+    m->fill.string = (cm_string){n ? (const char *)p : NULL, n};
+    return rc;
+}
+
+static int choose_fill(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    memset(&m->fill, 0, sizeof m->fill);
+    memset(&m->beyond, 0, sizeof m->beyond);
+    if (!d->fill.user) {
+        if (m->dtype.kind != CM_STRING)
+            netcdf_fill(m->dtype.kind, m->beyond.bytes);
+        return 0;
+    }
+    if (d->fill.nbytes != d->type.size)
+        return cm_error_set(err, CM_EDATA, "fill value has %u bytes, cells have %u", d->fill.nbytes,
+                            d->type.size);
+    int rc = 0;
+    if (m->dtype.kind == CM_STRING) {
+        rc = string_fill(m, err);
+    } else {
+        bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+        uint32_t word = cm_dtype_word(m->dtype);
+        memcpy(m->fill.bytes, d->fill.data, m->dtype.size);
+        if (word > 1 && d->type.big_endian != host_big)
+            cm_swap_bytes(m->fill.bytes, m->dtype.size, word);
+        if (m->dtype.kind == CM_BOOL && m->fill.bytes[0] > 1)
+            rc = cm_error_set(err, CM_EDATA, "fill value of a bool is %u", m->fill.bytes[0]);
+    }
+    m->beyond = m->fill;
+    return rc;
+}
+
+/* ---- storage --------------------------------------------------------------------------------- */
+
+static int64_t nelem_of(const maker *m)
+{
+    return cm_shape_nelem(m->ndim, m->extent);
+}
+
+static int contiguous_table(maker *m, cm_table **out, cm_error *err)
+{
+    const cm_h5_layout *l = &m->d->layout;
+    const cm_h5_file *f = m->s->file;
+    int64_t strides[CM_MAX_DIMS];
+    uint64_t need, offset;
+    if (!cm_strides_c(m->ndim, m->extent, m->unpacker.size, strides) ||
+        !cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) ||
+        !cm_add_u64(f->base, l->addr, &offset))
+        return cm_error_set(err, CM_EDATA, "array is larger than a file can be");
+    if (l->nbytes != CM_H5_UNDEF && l->nbytes < need)
+        return cm_error_set(err, CM_EDATA, "storage has %" PRIu64 " bytes, %" PRIu64 " are needed",
+                            l->nbytes, need);
+    return cm_table_new_strided(m->ndim, offset, strides, f->size, out, err);
+}
+
+static int compact_table(maker *m, cm_table **out, cm_error *err)
+{
+    const cm_h5_layout *l = &m->d->layout;
+    uint64_t need;
+    if (!cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) || need > l->nbytes)
+        return cm_error_set(err, CM_EDATA, "compact storage has %" PRIu64 " bytes", l->nbytes);
+    return cm_table_new_memory(l->data, (size_t)need, out, err);
+}
+
+/* "Chunks" of what does not exist: as planners like them, not too large. */
+static void shrink_chunk(maker *m)
+{
+    int64_t cells = 1;
+    for (int i = m->ndim - 1; i >= 0; i--) {
+        int64_t room = NOWHERE_CELLS / cells;
+        m->chunk[i] = cm_max_i64(1, cm_min_i64(m->extent[i], room));
+        cells *= m->chunk[i];
+    }
+}
+
+static int check_chunks(const maker *m, cm_error *err)
+{
+    const cm_h5_layout *l = &m->d->layout;
+    if (l->ndim != m->d->space.ndim)
+        return cm_error_set(err, CM_EDATA, "chunks have %d dimensions, the array %d", l->ndim,
+                            m->d->space.ndim);
+    if (l->element != m->d->type.size)
+        return cm_error_set(err, CM_EDATA, "chunks have cells of %u bytes, the type %u", l->element,
+                            m->d->type.size);
+    return 0;
+}
+
+static bool known_filter(uint16_t id)
+{
+    return id == FILTER_DEFLATE || id == FILTER_SHUFFLE || id == FILTER_FLETCHER32;
+}
+
+static const char *filter_name(const cm_h5_filter *t, char *buf, size_t size)
+{
+    static const struct {
+        uint16_t id;
+        const char *name;
+    } names[] = {{4, "szip"},
+                 {5, "nbit"},
+                 {6, "scaleoffset"},
+                 {307, "bzip2"},
+                 {32000, "lzf"},
+                 {32001, "blosc"},
+                 {32004, "lz4"},
+                 {32008, "bitshuffle"},
+                 {32013, "zfp"},
+                 {32015, "zstd"},
+                 {32017, "sz"},
+                 {32026, "blosc2"},
+                 {32028, "granular bitround"}};
+    const char *name = t->name;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].id == t->id)
+            name = names[i].name;
+    snprintf(buf, size, "filter %u%s%s%s", t->id, name[0] ? " (" : "", name, name[0] ? ")" : "");
+    return buf;
+}
+
+static int chunked_table(maker *m, cm_table **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    char name[80] = "";
+    cm_h5_chunks_spec spec = {.file = m->s->file,
+                              .ndim = m->ndim,
+                              .index_ndim = d->space.ndim,
+                              .layout = d->layout,
+                              .nfilters = d->nfilters,
+                              .unknown_name = name};
+    bool optional = true;
+    for (int i = d->nfilters - 1; i >= 0; i--)
+        if (!known_filter(d->filters[i].id)) {
+            spec.unknown |= UINT32_C(1) << i;
+            optional = optional && d->filters[i].flags & 1;
+            filter_name(&d->filters[i], name, sizeof name);
+        }
+    if (spec.unknown && !optional)
+        return cm_error_set(err, CM_EUNSUP, "uses %s", name);
+    spec.chunk_nbytes = d->type.size;
+    for (int i = 0; i < spec.index_ndim; i++) {
+        spec.shape[i] = (int64_t)d->space.dims[i];
+        spec.chunk[i] = (int64_t)d->layout.chunk[i];
+        if (!cm_mul_u64(spec.chunk_nbytes, d->layout.chunk[i], &spec.chunk_nbytes))
+            return cm_error_set(err, CM_EDATA, "a chunk is larger than a file can be");
+    }
+    int rc = cm_h5_chunks_new(&spec, out, err);
+    /* Unknown filters that every chunk has skipped do not matter; to know, the index is read. */
+    if (rc == 0 && (spec.unknown || d->layout.index != CM_H5_INDEX_BTREE1)) {
+        rc = cm_h5_chunks_load(*out, err);
+        if (rc)
+            (*out)->free(*out);
+    }
+    return rc;
+}
+
+static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < m->d->nfilters; i++) {
+        const cm_h5_filter *t = &m->d->filters[i];
+        cm_codec *stage = NULL;
+        uint32_t width = t->nvalues ? t->values[0] : m->d->type.size;
+        if (t->id == FILTER_DEFLATE)
+            rc = cm_codec_new_zlib(t->nvalues && t->values[0] <= 9 ? (int)t->values[0] : 6, &stage,
+                                   err);
+        else if (t->id == FILTER_SHUFFLE && width == 0)
+            rc = cm_error_set(err, CM_EDATA, "shuffle of cells of 0 bytes");
+        else if (t->id == FILTER_SHUFFLE)
+            rc = cm_codec_new_shuffle(width, &stage, err);
+        else if (t->id == FILTER_FLETCHER32)
+            rc = cm_codec_new_fletcher32(&stage, err);
+        else
+            continue; /* unknown, and skipped by every chunk: chunked_table has seen to it */
+        if (rc == 0)
+            rc = cm_chain_append(chain, stage, err);
+    }
+    return rc;
+}
+
+static int choose_table(maker *m, cm_table **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    bool chunked = d->layout.cls == CM_H5_CHUNKED;
+    if (d->external)
+        return cm_error_set(err, CM_EUNSUP, "data are in external files");
+    if (d->layout.cls == CM_H5_VIRTUAL)
+        return cm_error_set(err, CM_EUNSUP, "virtual dataset (its data are other datasets)");
+    int rc = chunked ? check_chunks(m, err) : 0;
+    if (rc)
+        return rc;
+    int64_t nelem = nelem_of(m);
+    if (nelem < 0)
+        return cm_error_set(err, CM_ELIMIT, "array has more than 2^63 cells");
+    for (int i = 0; i < m->ndim; i++)
+        m->chunk[i] = chunked ? (int64_t)d->layout.chunk[i] : cm_max_i64(1, m->extent[i]);
+    bool empty = nelem == 0 || m->unpacker.used == 0;
+    if (empty || (d->layout.cls != CM_H5_COMPACT && d->layout.addr == CM_H5_UNDEF)) {
+        if (!chunked)
+            shrink_chunk(m);
+        return cm_h5_nowhere_new(out, err);
+    }
+    return chunked                          ? chunked_table(m, out, err)
+           : d->layout.cls == CM_H5_COMPACT ? compact_table(m, out, err)
+                                            : contiguous_table(m, out, err);
+}
+
+/* ---- array ----------------------------------------------------------------------------------- */
+
+static int make_chunked(maker *m, cm_array **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    cm_h5_file *f = m->s->file;
+    cm_table *table = NULL;
+    cm_chain *chain = NULL;
+    int rc = choose_table(m, &table, err);
+    if (rc)
+        return rc;
+    rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
+    if (rc == 0 && m->unpacks)
+        chain->a2b = CM_A2B_CUSTOM;
+    else if (rc == 0)
+        chain->big_endian = d->type.big_endian;
+    if (rc == 0 && d->layout.cls == CM_H5_CHUNKED)
+        rc = append_filters(m, chain, err);
+    cm_h5_unpacker *unpacker = NULL;
+    if (rc == 0 && m->unpacks)
+        rc = cm_h5_unpacker_new(&m->unpacker, &unpacker, err);
+    char *codecs = rc ? NULL : cm_chain_text(chain, err);
+    if (rc == 0 && !codecs)
+        rc = CM_ENOMEM;
+    char name[96];
+    bool chunked = d->layout.cls == CM_H5_CHUNKED;
+    if (rc == 0)
+        rc = cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
+                                     cm_h5_type_name(&d->type, name, sizeof name),
+                                     !chunked && !m->unpacks, err);
+    free(codecs);
+    if (rc) {
+        table->free(table);
+        cm_chain_unref(chain);
+        cm_h5_unpacker_free(unpacker);
+        return rc;
+    }
+    cm_chunked_spec spec = {.dtype = m->dtype,
+                            .ndim = m->ndim,
+                            .shape = m->extent,
+                            .chunk = m->chunk,
+                            .fill = &m->fill,
+                            .chain = chain,
+                            .table = table,
+                            .store = f->store,
+                            .key = f->key,
+                            .version = f->version,
+                            .label = f->uri,
+                            .path = m->v->path,
+                            .unpack = m->unpacks ? cm_h5_unpack : NULL,
+                            .owner = unpacker,
+                            .owner_release = cm_h5_unpacker_free};
+    rc = cm_chunked_new(&spec, out, err);
+    if (rc)
+        cm_h5_unpacker_free(unpacker);
+    return rc;
+}
+
+static int make_array(maker *m, cm_array **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    if (d->space.null)
+        return cm_error_set(err, CM_EUNSUP, "null dataspace: it has neither shape nor cells");
+    int rc = choose_cells(m, err);
+    if (rc == 0)
+        rc = choose_fill(m, err);
+    if (rc == 0)
+        rc = make_chunked(m, out, err);
+    bool shorter = false;
+    for (int i = 0; i < m->ndim; i++)
+        shorter = shorter || m->shape[i] != m->extent[i];
+    if (rc == 0 && shorter)
+        rc = cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    return rc;
+}
+
+/* ---- variable -------------------------------------------------------------------------------- */
+
+/* netCDF prefixes the name of a variable that is called like a dimension but is not its coordinate.
+ */
+static const char *outside_name(const cm_h5_dataset *d)
+{
+    static const char prefix[] = "_nc4_non_coord_";
+    const char *name = d->name + sizeof prefix - 1;
+    if (strncmp(d->name, prefix, sizeof prefix - 1) != 0 || !*name)
+        return d->name;
+    for (const cm_h5_dataset *x = d->group->first; x; x = x->next)
+        if (strcmp(x->name, name) == 0 && !x->hidden && !(x->is_scale && x->no_variable))
+            return d->name; /* taken */
+    for (const cm_h5_group *x = d->group->first_child; x; x = x->next)
+        if (strcmp(x->name, name) == 0)
+            return d->name;
+    return name;
+}
+
+static int set_axes(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    m->ndim = d->has_space && !d->space.null ? d->space.ndim : 0;
+    if (m->ndim && cm_h5_is_char_array(d))
+        m->ndim--;
+    m->v->ndim = m->ndim;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < m->ndim; i++) {
+        const cm_h5_dimension *x = d->dimensions ? d->dimensions[i] : NULL;
+        m->extent[i] = (int64_t)d->space.dims[i];
+        m->shape[i] = x ? x->length : m->extent[i];
+        m->v->shape[i] = m->shape[i];
+        if (x)
+            rc = cm_variable_set_dimension(m->v, i, x->name, err);
+    }
+    return rc;
+}
+
+int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err)
+{
+    maker m = {.s = s, .d = d};
+    int rc = cm_group_add_variable(g, outside_name(d), &m.v, err);
+    if (rc == 0)
+        rc = set_axes(&m, err);
+    for (const cm_h5_item *a = d->attributes.first; rc == 0 && a; a = a->next)
+        rc = cm_variable_add_attribute(m.v, a->name, a->value, a->dtype, err);
+    if (rc)
+        return rc;
+    cm_error why = {0};
+    cm_array *array = NULL;
+    if (d->problem)
+        why = *d->problem;
+    else if (make_array(&m, &array, &why) == 0) {
+        cm_variable_set_array(m.v, array);
+        return 0;
+    }
+    if (!cm_h5_is_local(why.code)) {
+        if (err)
+            *err = why;
+        return why.code;
+    }
+    cm_error_object(&why, s->file->uri);
+    cm_error_variable(&why, m.v->path);
+    return cm_variable_set_problem(m.v, &why, err);
+}
