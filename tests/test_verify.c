@@ -375,7 +375,7 @@ static void out_of_memory(void)
         TAP_OK(ret == 0 || (fired && ret == CM_ENOMEM));
         if (doc)
             TAP_EQ(number_of(cm_json_at(cm_json_get(cm_json_doc_root(doc), "arrays"), 0), "bad"),
-                   4);
+                   3);
         cm_json_doc_free(doc);
     }
     TAP_OK(n > 20);
