@@ -1,27 +1,17 @@
-"""Running the program, and the small NetCDF files that its --help examples name.
-
-The program is $CM_PROGRAM, else the newest of build/*/chunkmill.
-"""
+"""Running the program as a user would, and the small NetCDF files that its --help examples name."""
 
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, find_program
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["info", "values", "rechunk", "diff", "verify", "help"]
 
 
 def program():
-    named = os.environ.get("CM_PROGRAM")
-    if named:
-        return os.path.abspath(named)
-    built = [p for p in ROOT.glob("build/*/chunkmill") if os.access(p, os.X_OK)]
-    if not built:
-        pytest.skip("no program was built: set CM_PROGRAM to its path")
-    return str(max(built, key=lambda p: p.stat().st_mtime))
+    return os.path.abspath(find_program())
 
 
 def environment(**more):

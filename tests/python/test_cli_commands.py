@@ -165,6 +165,20 @@ def unreadable(tmp_path):
     return tmp_path / "u.zarr"
 
 
+def test_info_of_every_file(corpus):
+    """Other projects' files, odd ones among them: an ordinary status, whole JSON, no raw controls."""
+    files = [p for p in sorted(corpus.rglob("*")) if p.is_file() and p.suffix != ".md"]
+    statuses = {}
+    for path in files:
+        done = run("info", path)
+        assert done.returncode in (0, 3, 5), (path, done.returncode, done.stderr)
+        assert "\033" not in done.stdout and "runtime error" not in done.stderr, path
+        tree = json.loads(run("info", "--json", path).stdout)
+        assert ("error" in tree) == (done.returncode != 0), path
+        statuses[done.returncode] = statuses.get(done.returncode, 0) + 1
+    assert statuses.get(0, 0) > 100, statuses
+
+
 # values
 
 
