@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "chunkmill/verify.h"
+#include "faults.h"
 #include "format/format.h"
 #include "nc3_writer.h"
 #include "tap.h"
@@ -37,7 +38,7 @@ static void put(cm_store *s, const char *key, const void *data, size_t n)
 
 static void put_metadata(cm_store *s, const plan *p)
 {
-    char text[1500], inner[700];
+    char text[3000], inner[700];
     const char *crc = "{\"name\": \"crc32c\"}";
     const char *bytes = "{\"name\": \"bytes\", \"configuration\": {\"endian\": \"little\"}}";
     snprintf(inner, sizeof inner, "[%s, %s]", bytes, crc);
@@ -334,11 +335,65 @@ static void others(void)
     TAP_STR(cm_json_string(cm_json_get(odd, "problem")), "it is a compound");
     cm_json_doc_free(doc);
     TAP_EQ(cm_verify(ctx, ds, (cm_verify_level)7, false, &doc, &err), CM_EINVAL);
-    cm_context_cancel(ctx); /* the last thing that this context does */
-    TAP_EQ(cm_verify(ctx, ds, CM_VERIFY_DECODE, false, &doc, &err), 0); /* nothing to read */
     cm_dataset_free(ds);
     cm_store_unref(store);
     free(b.data);
+}
+
+/* A store with good, missing and spoiled shards. */
+static cm_dataset *mixed_store(cm_store **store)
+{
+    uint64_t s = 5;
+    plan p = {.sharded = true, .shape = {9, 9}, .unit = {2, 3}, .per = {2, 2}};
+    cm_dataset *ds = NULL;
+    cm_error err = {0};
+    p.fate[0][1] = p.shard_fate[1][0] = MISSING;
+    p.fate[1][1] = p.shard_fate[1][1] = FLIPPED;
+    TAP_CALL(cm_store_new_memory(ctx, store, &err), &err);
+    put_metadata(*store, &p);
+    for (int64_t i = 0; i < shards(&p, 0); i++)
+        for (int64_t j = 0; j < shards(&p, 1); j++)
+            put_shard(*store, &p, i, j, &s);
+    TAP_CALL(cm_zarr_open(ctx, *store, "", "memory://", &ds, &err), &err);
+    return ds;
+}
+
+/* Every allocation on the way fails once: that is never a verdict on a chunk. */
+static void out_of_memory(void)
+{
+    cm_store *store = NULL;
+    cm_dataset *ds = mixed_store(&store);
+    bool fired = true;
+    int64_t n = 0;
+    for (; fired && !tap_failed_here; n++) {
+        cm_json_doc *doc = NULL;
+        cm_error err = {0};
+        fault_malloc_at(n);
+        int ret = cm_verify(ctx, ds, CM_VERIFY_DECODE, false, &doc, &err);
+        fired = fault_end();
+        /* Keeping an index is only a favour: its failure may go unnoticed. */
+        TAP_OK(ret == 0 || (fired && ret == CM_ENOMEM));
+        if (doc)
+            TAP_EQ(number_of(cm_json_at(cm_json_get(cm_json_doc_root(doc), "arrays"), 0), "bad"),
+                   3);
+        cm_json_doc_free(doc);
+    }
+    TAP_OK(n > 20);
+    cm_dataset_free(ds);
+    cm_store_unref(store);
+}
+
+static void cancelled(void)
+{
+    cm_store *store = NULL;
+    cm_dataset *ds = mixed_store(&store);
+    cm_json_doc *doc = NULL;
+    cm_error err = {0};
+    cm_context_cancel(ctx); /* the last thing that this context does */
+    TAP_EQ(cm_verify(ctx, ds, CM_VERIFY_DECODE, false, &doc, &err), CM_ECANCEL);
+    TAP_OK(doc == NULL);
+    cm_dataset_free(ds);
+    cm_store_unref(store);
 }
 
 int main(void)
@@ -355,6 +410,8 @@ int main(void)
     TAP_RUN(sharded);
     TAP_RUN(contiguous);
     TAP_RUN(others);
+    TAP_RUN(out_of_memory);
+    TAP_RUN(cancelled);
     cm_context_free(ctx);
     return tap_done();
 }
