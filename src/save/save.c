@@ -116,7 +116,7 @@ int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources, si
     save->source = ds;
     save->options = *options;
     /* A part of the budget may sit in caches of indexes. */
-    save->memory = cm_budget_limit(cm_context_budget(ctx)) / 8 * 7;
+    save->memory = cm_budget_limit(cm_context_budget(ctx)) / 16 * 15;
     save->parts = cm_calloc(count_variables(ds->root) + 1, sizeof *save->parts, err);
     if (!save->parts || (options->scratch && !(save->scratch = cm_strdup(options->scratch, err))))
         r = CM_ENOMEM;
