@@ -4,6 +4,7 @@
 
 #include "chunkmill/verify.h"
 #include "dataset/dataset_private.h"
+#include "faults.h"
 #include "format/format.h"
 #include "tap.h"
 #include "verify/cells_compare.h"
@@ -478,6 +479,37 @@ static void large_differences(void)
     TAP_OK(d.max_abs == 5);
 }
 
+/* Every allocation on the way fails once. */
+static void out_of_memory(void)
+{
+    double x[40], y[40];
+    for (int i = 0; i < 40; i++)
+        x[i] = i, y[i] = i % 3 ? i : -1 - i;
+    cells a = doubles(x, 40), b = doubles(y, 40);
+    int64_t chunk = 7;
+    cm_dataset *da = dataset_of(array_of(&a, &chunk), NULL);
+    cm_dataset *db = dataset_of(array_of(&b, &chunk), NULL);
+    cm_diff_options o;
+    cm_diff_options_init(&o);
+    o.attributes = true;
+    attribute(da, true, "units", cm_json_new_string(da->doc, "K"));
+    bool fired = true;
+    int64_t n = 0;
+    for (; fired && !tap_failed_here; n++) {
+        cm_json_doc *doc = NULL;
+        cm_error err = {0};
+        fault_malloc_at(n);
+        int ret = cm_diff(ctx, da, db, &o, &doc, &err);
+        fired = fault_end();
+        TAP_EQ(ret, fired ? CM_ENOMEM : 0);
+        TAP_OK((doc != NULL) == (ret == 0));
+        cm_json_doc_free(doc);
+    }
+    TAP_OK(n > 20);
+    cm_dataset_free(da);
+    cm_dataset_free(db);
+}
+
 int main(void)
 {
     cm_error err = {0};
@@ -497,6 +529,7 @@ int main(void)
     TAP_RUN(attributes);
     TAP_RUN(errors);
     TAP_RUN(large_differences);
+    TAP_RUN(out_of_memory);
     cm_context_free(ctx);
     return tap_done();
 }

@@ -17,7 +17,7 @@ COMMANDS = ["info", "values", "rechunk", "diff", "verify", "help"]
 def program():
     named = os.environ.get("CM_PROGRAM")
     if named:
-        return named
+        return os.path.abspath(named)
     built = [p for p in ROOT.glob("build/*/chunkmill") if os.access(p, os.X_OK)]
     if not built:
         pytest.skip("no program was built: set CM_PROGRAM to its path")

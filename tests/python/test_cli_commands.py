@@ -419,10 +419,14 @@ def big(tmp_path):
 
 def on_a_terminal(words, cwd, seconds):
     """What a program says on its terminal until it is interrupted, and its exit status."""
+    path = program()
     pid, terminal = pty.fork()
     if pid == 0:
-        os.chdir(cwd)
-        os.execve(program(), [program(), *words], environment(TERM="xterm"))
+        try:
+            os.chdir(cwd)
+            os.execve(path, [path, *words], environment(TERM="xterm"))
+        finally:
+            os._exit(127)
     said, until = b"", time.monotonic() + seconds
     try:
         while time.monotonic() < until:
