@@ -173,6 +173,25 @@ static void v3_sharding(void)
     cm_chain_unref(c);
 }
 
+static void shards_around_a_chunk(void)
+{
+    static const char *const chunks[] = {"[{'name': 'vlen-utf8'}, 'zstd']", "['bytes']"};
+    static const cm_kind kinds[] = {CM_STRING, CM_INT8};
+    const int64_t chunk[] = {2, 3, 8}, odd[] = {4, 5, 8};
+    for (int i = 0; i < 2; i++) {
+        cm_chain *inner, *shard = NULL, *again;
+        TAP_EQ(parse3(chunks[i], of(kinds[i]), 3, chunk, &inner), 0);
+        TAP_EQ(cm_chain_new_sharding(cm_chain_ref(inner), odd, &shard, &err), CM_EINVAL);
+        TAP_CALL(cm_chain_new_sharding(inner, cube, &shard, &err), &err);
+        char *text = described(shard);
+        TAP_EQ(parse3(text, of(kinds[i]), 3, cube, &again), 0);
+        TAP_OK(cm_chain_identical(shard, again));
+        free(text);
+        cm_chain_unref(shard);
+        cm_chain_unref(again);
+    }
+}
+
 static void two_transposes_are_one(void)
 {
     cm_chain *c;
@@ -743,6 +762,7 @@ int main(void)
     TAP_RUN(v3_metadata_come_back);
     TAP_RUN(v3_names_of_numcodecs);
     TAP_RUN(v3_sharding);
+    TAP_RUN(shards_around_a_chunk);
     TAP_RUN(two_transposes_are_one);
     TAP_RUN(must_understand);
     TAP_RUN(bad_v3_metadata);

@@ -237,22 +237,25 @@ static void planted(void)
     }
 }
 
-/* More cells than the budget holds, and a difference in the last of them. */
+/* More cells than the budget holds, in blocks that are columns, so that the first differences in C
+ * order come from many of them. */
+enum { ROWS = 8000, COLUMNS = 3000, STEP = 700001 };
+
 static int ramp(void *user, const int64_t *start, const int64_t *count, void *dst, cm_error *err)
 {
     int32_t *out = dst;
     (void)err;
     for (int64_t i = 0; i < count[0]; i++)
         for (int64_t j = 0; j < count[1]; j++) {
-            int64_t at = (start[0] + i) * 3000 + start[1] + j;
-            *out++ = (int32_t)at + (user && at == 3000 * 8000 - 1 ? 7 : 0);
+            int64_t at = (start[0] + i) * COLUMNS + start[1] + j;
+            *out++ = (int32_t)at + (user && at % STEP == 5 ? 7 : 0);
         }
     return 0;
 }
 
 static void bounded_memory(void)
 {
-    int64_t shape[] = {8000, 3000}, ca[] = {100, 3000}, cb[] = {8000, 7}, none;
+    int64_t shape[] = {ROWS, COLUMNS}, ca[] = {ROWS, 7}, cb[] = {4000, 5}, none;
     cm_context_options options;
     cm_context_options_init(&options);
     options.threads = 3;
@@ -270,8 +273,17 @@ static void bounded_memory(void)
     ctx = small;
     cm_dataset *da = dataset_of(a, NULL), *db = dataset_of(b, NULL);
     cm_json_doc *doc = diff(da, db, NULL);
-    TAP_EQ(number_of(variable_of(doc, 0), "differing"), 1);
+    TAP_EQ(number_of(variable_of(doc, 0), "differing"), (ROWS * COLUMNS - 6) / STEP + 1);
     TAP_EQ(number_of(variable_of(doc, 0), "max_abs_difference"), 7);
+    for (int k = 0; k < 10; k++) {
+        const cm_json *f = cm_json_at(cm_json_get(variable_of(doc, 0), "first"), (size_t)k);
+        const cm_json *index = cm_json_get(f, "index");
+        int64_t row = -1, column = -1;
+        cm_json_int64(cm_json_at(index, 0), &row);
+        cm_json_int64(cm_json_at(index, 1), &column);
+        TAP_EQ(row * COLUMNS + column, 5 + (int64_t)k * STEP);
+        TAP_EQ(number_of(f, "b"), number_of(f, "a") + 7);
+    }
     TAP_OK(cm_context_memory_peak(small) <= 24 << 20);
     TAP_EQ(cm_context_memory_now(small), 0);
     cm_json_doc_free(doc);

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "cli/args.h"
-#include "cli/nearest.h"
 #include "cli/sizes.h"
+#include "cli/spelling.h"
 
 int cm_cli_list_add(cm_cli_list *list, const char *text, size_t nbytes, cm_error *err)
 {

@@ -197,8 +197,8 @@ static const cm_cli_option options[] = {
 
 static const cm_cli_example examples[] = {
     {"is the cube what the files say? (after the first example of rechunk)",
-     "chunkmill diff demo/tas_*.nc tas.zarr"},
-    {"two files, attributes too", "chunkmill diff --attributes demo/tas_2001.nc demo/tas_2001.nc"},
+     "chunkmill diff tas_*.nc tas.zarr"},
+    {"two files, attributes too", "chunkmill diff --attributes tas_2001.nc tas_2001.nc"},
     {0}};
 
 const cm_cli_command cm_cli_diff = {

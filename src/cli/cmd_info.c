@@ -88,9 +88,9 @@ static const cm_cli_option options[] = {
 };
 
 static const cm_cli_example examples[] = {
-    {"what is in a file", "chunkmill info demo/tas_2001.nc"},
-    {"how the chunks lie in it", "chunkmill info --chunk-list tas demo/tas_2001.nc"},
-    {"names and shapes for a script", "chunkmill info --json demo/tas_2001.nc"},
+    {"what is in a file", "chunkmill info tas_2001.nc"},
+    {"how the chunks lie in it", "chunkmill info --chunk-list tas tas_2001.nc"},
+    {"names and shapes for a script", "chunkmill info --json tas_2001.nc"},
     {0}};
 
 const cm_cli_command cm_cli_info = {

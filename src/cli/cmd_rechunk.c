@@ -227,12 +227,12 @@ static const cm_cli_option options[] = {
 
 static const cm_cli_example examples[] = {
     {"yearly files to one cube with long time chunks",
-     "chunkmill rechunk demo/tas_*.nc tas.zarr --chunks time=365,lat=36,lon=36"},
-    {"what would be done", "chunkmill rechunk demo/tas_*.nc plan.zarr --chunks time=-1 --dry-run"},
+     "chunkmill rechunk tas_*.nc tas.zarr --chunks time=365,lat=36,lon=36"},
+    {"what would be done", "chunkmill rechunk tas_*.nc plan.zarr --chunks time=-1 --dry-run"},
     {"sources named in a list",
-     "ls demo/tas_*.nc | chunkmill rechunk --files-from - list.zarr --max-mem 512MB"},
+     "ls tas_*.nc | chunkmill rechunk --files-from - list.zarr --max-mem 512MB"},
     {"a part, unpacked, in shards",
-     "chunkmill rechunk demo/tas_2001.nc part.zarr --sel lat=-30:30 --unpack float32 "
+     "chunkmill rechunk tas_2001.nc part.zarr --sel lat=-30:30 --unpack float32 "
      "--chunks time=30 --shards time=120"},
     {0}};
 

@@ -241,9 +241,9 @@ static const cm_cli_option options[] = {
 };
 
 static const cm_cli_example examples[] = {
-    {"all values of a coordinate, one a line", "chunkmill values demo/tas_2001.nc lat"},
-    {"one point's series", "chunkmill values demo/tas_2001.nc tas --isel lat=0,lon=0,time=0:10"},
-    {"as nested JSON lists", "chunkmill values demo/tas_2001.nc tas --isel time=0 --json"},
+    {"all values of a coordinate, one a line", "chunkmill values tas_2001.nc lat"},
+    {"one point's series", "chunkmill values tas_2001.nc tas --isel lat=0,lon=0,time=0:10"},
+    {"as nested JSON lists", "chunkmill values tas_2001.nc tas --isel time=0 --json"},
     {0}};
 
 const cm_cli_command cm_cli_values = {

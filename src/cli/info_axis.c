@@ -34,6 +34,21 @@ static double number_attribute(const cm_variable *v, const char *name, double ot
     return cm_json_double(value, &n) ? n : otherwise;
 }
 
+/* Unpacked with a float32 scale a value has no more than its digits. */
+static bool is_single(const cm_variable *v, cm_dtype dtype)
+{
+    const cm_attribute *a = cm_variable_attribute_named(v, "scale_factor");
+    return dtype.kind == CM_FLOAT32 || (a && a->dtype.kind == CM_FLOAT32);
+}
+
+static void number_text(double value, bool single, char *text)
+{
+    if (single)
+        cm_float_text((float)value, text);
+    else
+        cm_double_text(value, text);
+}
+
 /* The cell as text, in the buffer of an output that is never flushed. */
 static void cell_text(cm_dtype dtype, const void *cell, char *text, size_t size)
 {
@@ -73,8 +88,8 @@ static void set_ends(const cm_variable *v, cm_dtype dtype, const void *first, co
     axis->first = axis->first * scale + offset;
     axis->last = axis->last * scale + offset;
     if (scale != 1 || offset != 0) {
-        cm_double_text(axis->first, axis->first_text);
-        cm_double_text(axis->last, axis->last_text);
+        number_text(axis->first, is_single(v, dtype), axis->first_text);
+        number_text(axis->last, is_single(v, dtype), axis->last_text);
     }
     if (!units)
         return;
@@ -115,7 +130,7 @@ static void set_step(const cm_variable *v, cm_dtype dtype, const char *cells, in
                  : dtype.kind == CM_FLOAT32 ? (double)FLT_EPSILON
                                             : DBL_EPSILON;
     axis->regular = off <= 2 * ulp * largest;
-    if (dtype.kind == CM_FLOAT32) /* 0.1, not 0.10000000149 */
+    if (is_single(v, dtype)) /* 0.1, not 0.10000000149 */
         axis->step = strtod(cm_float_text((float)axis->step, (char[40]){0}), NULL);
 }
 

@@ -118,11 +118,13 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
     char size[16];
     const cm_storage *s = cm_variable_storage(v);
     const char *unit = s->shards ? "shards" : "chunks";
+    if (c->problem.code && !p->cli->args.count_chunks)
+        return; /* nobody asked */
     if (c->problem.code) {
         char line[2300];
         cm_cli_out_text(p->out, ", not counted: ");
         cm_cli_out_name(p->out, cm_error_line(&c->problem, line, sizeof line));
-        if (!p->worst->code && p->cli->args.count_chunks)
+        if (!p->worst->code)
             *p->worst = c->problem;
         return;
     }

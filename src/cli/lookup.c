@@ -2,8 +2,8 @@
  */
 #include <string.h>
 
-#include "cli/nearest.h"
 #include "cli/sources.h"
+#include "cli/spelling.h"
 
 bool cm_cli_is_named(const cm_variable *v, const char *name)
 {

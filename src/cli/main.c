@@ -22,7 +22,7 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/jsonout.h"
-#include "cli/nearest.h"
+#include "cli/spelling.h"
 #include "cli/usage.h"
 
 const cm_cli_command *const *cm_cli_commands(void)

@@ -2,8 +2,9 @@
  *
  * zstd's contexts are 0.1 to 80 MB and libdeflate's compressors 0.1 to 9 MB: making them per chunk
  * costs page faults that rival the work itself. So each is made on first use and kept until the
- * work is freed; in a steady state decoding and encoding allocate nothing. The cost is charged
- * through the codecs' scratch(). One thread at a time uses a work.
+ * work is freed; in a steady state decoding and encoding allocate nothing (but for what is left to
+ * c-blosc: blosclz, snappy and lz4hc, which allocates per chunk). The cost is charged through the
+ * codecs' scratch(). One thread at a time uses a work.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <libdeflate.h>

@@ -210,7 +210,12 @@ void cm_nd_copy(int ndim, const int64_t *n, size_t size, void *dst, const int64_
 {
     assert(ndim >= 0 && ndim <= CM_MAX_DIMS);
     assert(swap_word <= 1 || size % swap_word == 0);
-    copy_plan p = {.cell = size, .word = swap_word > 1 ? swap_word : 0, .dst = dst, .src = src};
+    copy_plan p; /* field by field: clearing all axes would cost more than a small copy */
+    p.naxes = 0;
+    p.cell = size;
+    p.word = swap_word > 1 ? swap_word : 0;
+    p.dst = dst;
+    p.src = src;
     if (size == 0 || !normalise(&p, ndim, n, dst_strides, src_strides))
         return;
     if (p.naxes == 0) {

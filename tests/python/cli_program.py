@@ -1,27 +1,18 @@
-"""Running the program, and the small NetCDF files that its --help examples name.
-
-The program is $CM_PROGRAM, else the newest of build/*/chunkmill.
-"""
+"""Running the program as a user would, and the small NetCDF files that its --help examples name."""
 
 import os
+import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, find_program
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["info", "values", "rechunk", "diff", "verify", "help"]
 
 
 def program():
-    named = os.environ.get("CM_PROGRAM")
-    if named:
-        return os.path.abspath(named)
-    built = [p for p in ROOT.glob("build/*/chunkmill") if os.access(p, os.X_OK)]
-    if not built:
-        pytest.skip("no program was built: set CM_PROGRAM to its path")
-    return str(max(built, key=lambda p: p.stat().st_mtime))
+    return os.path.abspath(find_program())
 
 
 def environment(**more):
@@ -103,16 +94,17 @@ def write_year(path, year, **chunks):
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    """A directory with demo/tas_2001.nc and demo/tas_2002.nc. Tests must not write into it."""
+    """A directory with tas_2001.nc and tas_2002.nc. Tests must not write into it."""
     where = tmp_path_factory.mktemp("cli")
-    (where / "demo").mkdir()
     for year in (2001, 2002):
-        write_year(where / "demo" / f"tas_{year}.nc", year)
+        write_year(where / f"tas_{year}.nc", year)
     return where
 
 
 @pytest.fixture()
 def here(demo, tmp_path):
-    """A fresh directory that sees demo/."""
-    (tmp_path / "demo").symlink_to(demo / "demo")
-    return tmp_path
+    """A fresh directory with the same files."""
+    (tmp_path / "work").mkdir()
+    for year in (2001, 2002):
+        shutil.copy(demo / f"tas_{year}.nc", tmp_path / "work")
+    return tmp_path / "work"

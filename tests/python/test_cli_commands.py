@@ -17,6 +17,7 @@ from cli_program import COMMANDS, demo, environment, fails, here, ok, program, r
 netCDF4 = pytest.importorskip("netCDF4")
 zarr = pytest.importorskip("zarr")
 
+YEARS = ["tas_2001.nc", "tas_2002.nc"]
 CHUNKS = "time=365,lat=12,lon=24"
 
 
@@ -36,7 +37,7 @@ def values(*args, **more):
 def cube(demo, tmp_path_factory):
     """Both years joined. Read-only."""
     where = tmp_path_factory.mktemp("cube") / "tas.zarr"
-    ok("rechunk", demo / "demo" / "tas_2001.nc", demo / "demo" / "tas_2002.nc", where,
+    ok("rechunk", demo / "tas_2001.nc", demo / "tas_2002.nc", where,
        "--chunks", CHUNKS)
     return where
 
@@ -45,8 +46,8 @@ def cube(demo, tmp_path_factory):
 
 
 def test_info_json(demo):
-    tree = info("demo/tas_2001.nc", cwd=demo)
-    assert tree["uri"].endswith("demo/tas_2001.nc")
+    tree = info("tas_2001.nc", cwd=demo)
+    assert tree["uri"].endswith("tas_2001.nc")
     assert tree["format"].startswith("NetCDF-4")
     root = tree["root"]
     assert root["path"] == "/" and root["groups"] == []
@@ -64,7 +65,7 @@ def test_info_json(demo):
 
 
 def test_info_coordinates(demo):
-    v = variables(info("demo/tas_2002.nc", cwd=demo))
+    v = variables(info("tas_2002.nc", cwd=demo))
     assert v["lat"]["coordinate"] == {
         "first": -87.5, "last": 87.5, "step": 5.0, "regular": True,
         "first_time": None, "last_time": None, "problem": None,
@@ -72,7 +73,7 @@ def test_info_coordinates(demo):
     t = v["time"]["coordinate"]
     assert t["first_time"] == "2002-01-01T12:00:00" and t["last_time"] == "2002-12-31T12:00:00"
     assert t["step"] == 1.0 and t["regular"] is True
-    text = ok("info", "demo/tas_2002.nc", cwd=demo).stdout
+    text = ok("info", "tas_2002.nc", cwd=demo).stdout
     assert "2002-01-01T12:00:00 to 2002-12-31T12:00:00, step 1 days" in text
     assert "-87.5 to 87.5, step 5\n" in text
 
@@ -125,10 +126,10 @@ def test_info_chunk_list(cube, demo):
     for chunk, offset, nbytes, mask, key in rows[1:]:
         assert key == "tas/c/" + chunk.replace(",", "/")
         assert (cube / key).stat().st_size == int(nbytes) and offset == "0"
-    lines = ok("info", "--chunk-list", "tas", "--json", "demo/tas_2001.nc", cwd=demo).stdout
+    lines = ok("info", "--chunk-list", "tas", "--json", "tas_2001.nc", cwd=demo).stdout
     objects = [json.loads(l) for l in lines.splitlines()]
     assert [o["chunk"] for o in objects] == [[i, 0, 0] for i in range(37)]
-    size = os.path.getsize(demo / "demo" / "tas_2001.nc")
+    size = os.path.getsize(demo / "tas_2001.nc")
     assert all(0 < o["offset"] < o["offset"] + o["nbytes"] <= size for o in objects)
     assert "no variable 'tsa'" in fails(2, "info", "--chunk-list", "tsa", cube)
 
@@ -163,6 +164,20 @@ def unreadable(tmp_path):
     meta["codecs"].append({"name": "no-such-codec", "configuration": {}})
     path.write_text(json.dumps(meta))
     return tmp_path / "u.zarr"
+
+
+def test_info_of_every_file(corpus):
+    """Other projects' files, odd ones among them: an ordinary status, whole JSON, no raw controls."""
+    files = [p for p in sorted(corpus.rglob("*")) if p.is_file() and p.suffix != ".md"]
+    statuses = {}
+    for path in files:
+        done = run("info", path)
+        assert done.returncode in (0, 3, 5), (path, done.returncode, done.stderr)
+        assert "\033" not in done.stdout and "runtime error" not in done.stderr, path
+        tree = json.loads(run("info", "--json", path).stdout)
+        assert ("error" in tree) == (done.returncode != 0), path
+        statuses[done.returncode] = statuses.get(done.returncode, 0) + 1
+    assert statuses.get(0, 0) > 100, statuses
 
 
 # values
@@ -208,27 +223,27 @@ def test_values_text(tmp_path):
 
 def test_values_select(demo):
     want = tas(2001)[3:5, 7:8, -4:]
-    got = values("demo/tas_2001.nc", "tas", "--isel", "time=3:5,lat=7", "--isel", "lon=-4:", cwd=demo)
+    got = values("tas_2001.nc", "tas", "--isel", "time=3:5,lat=7", "--isel", "lon=-4:", cwd=demo)
     assert np.array_equal(got, want)
-    got = values("demo/tas_2001.nc", "tas", "--sel", "time=2001-02-01/2001-02-02,lat=0:10", cwd=demo)
+    got = values("tas_2001.nc", "tas", "--sel", "time=2001-02-01/2001-02-02,lat=0:10", cwd=demo)
     assert np.array_equal(got, tas(2001)[31:33, 18:20])
-    got = values("demo/tas_2001.nc", "tas", "--unpack", "float64", "--isel=time=0", cwd=demo)
+    got = values("tas_2001.nc", "tas", "--unpack", "float64", "--isel=time=0", cwd=demo)
     want = tas(2001)[:1] * np.float64(np.float32(0.01)) + 280
     assert np.allclose(got, want, rtol=0, atol=1e-12)
-    line = fails(2, "values", "demo/tas_2001.nc", "tas", "--isel", "tmie=0", cwd=demo)
+    line = fails(2, "values", "tas_2001.nc", "tas", "--isel", "tmie=0", cwd=demo)
     assert "tmie" in line and "time" in line
 
 
 def test_values_in_small_blocks(demo):
     """The buffer of 8 MB / 4 is less than the variable: several blocks, the same text."""
-    small = ok("values", "demo/tas_2001.nc", "tas", "--max-mem", "64MB", cwd=demo).stdout
+    small = ok("values", "tas_2001.nc", "tas", "--max-mem", "64MB", cwd=demo).stdout
     cells = [int(c) for l in small.splitlines() if l[0] != "#" for c in l.split(",")]
     assert np.array_equal(np.array(cells).reshape(365, 36, 72), tas(2001))
 
 
 def test_values_closed_reader(demo):
     done = subprocess.run(
-        ["sh", "-c", '"$0" values demo/tas_2001.nc tas | head -2; true', program()],
+        ["sh", "-c", '"$0" values tas_2001.nc tas | head -2; true', program()],
         cwd=demo, capture_output=True, text=True,
     )
     assert done.stdout.splitlines()[0] == "# [0, :, :]" and done.stderr == ""
@@ -252,17 +267,17 @@ def test_rechunk_joins(cube):
 
 
 def test_rechunk_says_what_it_did(here):
-    done = ok("rechunk", "demo/tas_2001.nc", "one.zarr", "--max-mem", "1GB", "--threads", 1, cwd=here)
+    done = ok("rechunk", "tas_2001.nc", "one.zarr", "--max-mem", "1GB", "--threads", 1, cwd=here)
     assert done.stdout == ""
     first, *_, last = done.stderr.splitlines()
     assert first == "chunkmill: memory at most 1.00 GB (--max-mem), 1 thread"
     assert last.startswith("chunkmill: one.zarr: read ") and last.endswith(" of 1.00 GB")
-    done = ok("rechunk", "demo/tas_2001.nc", "two.zarr", "--quiet", cwd=here)
+    done = ok("rechunk", "tas_2001.nc", "two.zarr", "--quiet", cwd=here)
     assert done.stdout == "" and done.stderr == ""
 
 
 def test_rechunk_json(here):
-    done = ok("rechunk", "demo/tas_2001.nc", "one.zarr", "--json", "-q", cwd=here)
+    done = ok("rechunk", "tas_2001.nc", "one.zarr", "--json", "-q", cwd=here)
     report = json.loads(done.stdout)
     assert report["target"] == "one.zarr" and report["dry_run"] is False
     assert report["bytes_written"] > 0 and report["objects_written"] > 0
@@ -273,9 +288,9 @@ def test_rechunk_json(here):
 
 def test_dry_run_writes_nothing(here):
     before = sorted(os.listdir(here))
-    done = ok("rechunk", "demo/tas_2001.nc", "plan.zarr", "--dry-run", "--chunks", CHUNKS, cwd=here)
+    done = ok("rechunk", "tas_2001.nc", "plan.zarr", "--dry-run", "--chunks", CHUNKS, cwd=here)
     assert "/tas" in done.stdout and "365x12x24" in done.stdout and "peak memory" in done.stdout
-    done = ok("rechunk", "demo/tas_2001.nc", "plan.zarr", "--dry-run", "--json", cwd=here)
+    done = ok("rechunk", "tas_2001.nc", "plan.zarr", "--dry-run", "--json", cwd=here)
     report = json.loads(done.stdout)
     assert report["dry_run"] is True and report["plan"]["tasks"] > 0
     assert sorted(os.listdir(here)) == before
@@ -283,57 +298,57 @@ def test_dry_run_writes_nothing(here):
 
 @pytest.mark.parametrize("mode", ["sweep", "reread", "spill"])
 def test_modes_agree(here, cube, mode):
-    ok("rechunk", "demo/tas_2001.nc", "demo/tas_2002.nc", "m.zarr", "--mode", mode, "--chunks", CHUNKS,
+    ok("rechunk", "tas_2001.nc", "tas_2002.nc", "m.zarr", "--mode", mode, "--chunks", CHUNKS,
        cwd=here)
     done = ok("diff", cube, "m.zarr", "--attributes", cwd=here)
     assert done.stdout.startswith("equal: 4 variables, ")
-    assert sorted(os.listdir(here)) == ["demo", "m.zarr"]
+    assert sorted(os.listdir(here)) == ["m.zarr", *YEARS]
 
 
 def test_options_reach_the_store(here):
-    ok("rechunk", "demo/tas_2001.nc", "o.zarr", "--chunks", "time=30,lat=-1", "--shards", "time=120",
+    ok("rechunk", "tas_2001.nc", "o.zarr", "--chunks", "time=30,lat=-1", "--shards", "time=120",
        "--codec", "gzip:1", "--codec", "tas=zstd:3", "--sel", "lat=-30:30", "--unpack", "float32",
        "--vars", "tas", cwd=here)
     v = variables(info("o.zarr", cwd=here))
     assert v["tas"]["shape"] == [365, 12, 72] and v["tas"]["dtype"] == "float32"
     assert v["tas"]["chunks"] == [30, 12, 72] and v["tas"]["shards"] == [120, 12, 72]
     assert "zstd" in v["tas"]["codecs"] and "gzip" in v["lat"]["codecs"]
-    ok("rechunk", "demo/tas_2001.nc", "two.zarr", "--zarr", "2", "--codec", "none", cwd=here)
+    ok("rechunk", "tas_2001.nc", "two.zarr", "--zarr", "2", "--codec", "none", cwd=here)
     assert (here / "two.zarr" / ".zgroup").exists()
-    ok("diff", "demo/tas_2001.nc", "two.zarr", cwd=here)
+    ok("diff", "tas_2001.nc", "two.zarr", cwd=here)
 
 
 def test_sources_from_standard_input(here, cube):
-    names = "demo/tas_2002.nc\n\ndemo/tas_2001.nc\n"
+    names = "tas_2002.nc\n\ntas_2001.nc\n"
     ok("rechunk", "--files-from", "-", "l.zarr", "--chunks", CHUNKS, cwd=here, stdin=names)
     ok("diff", cube, "l.zarr", cwd=here)
 
 
 def test_joined_selection(here):
-    ok("rechunk", "demo/tas_2001.nc", "demo/tas_2002.nc", "s.zarr", "--isel", "time=360:370", cwd=here)
+    ok("rechunk", "tas_2001.nc", "tas_2002.nc", "s.zarr", "--isel", "time=360:370", cwd=here)
     want = np.concatenate([tas(2001)[360:], tas(2002)[:5]])
     assert np.array_equal(zarr.open_group(here / "s.zarr", mode="r")["tas"][:], want)
-    ok("diff", "demo/tas_2001.nc", "demo/tas_2002.nc", "s.zarr", "--isel", "time=360:370", cwd=here)
-    assert run("diff", "demo/tas_2001.nc", "demo/tas_2002.nc", "s.zarr", cwd=here).returncode == 4
+    ok("diff", "tas_2001.nc", "tas_2002.nc", "s.zarr", "--isel", "time=360:370", cwd=here)
+    assert run("diff", "tas_2001.nc", "tas_2002.nc", "s.zarr", cwd=here).returncode == 4
 
 
 def test_forgotten_target(here):
-    size = (here / "demo" / "tas_2002.nc").stat().st_size
-    line = fails(2, "rechunk", "demo/tas_2001.nc", "demo/tas_2002.nc", cwd=here)
+    size = (here / "tas_2002.nc").stat().st_size
+    line = fails(2, "rechunk", "tas_2001.nc", "tas_2002.nc", cwd=here)
     assert "was DST forgotten?" in line and "NetCDF-4" in line
-    line = fails(2, "rechunk", "demo/tas_2001.nc", "demo/tas_2002.nc", "--overwrite", cwd=here)
+    line = fails(2, "rechunk", "tas_2001.nc", "tas_2002.nc", "--overwrite", cwd=here)
     assert "was DST forgotten?" in line
-    assert (here / "demo" / "tas_2002.nc").stat().st_size == size
+    assert (here / "tas_2002.nc").stat().st_size == size
 
 
 def test_existing_target(here):
-    ok("rechunk", "demo/tas_2001.nc", "x.zarr", cwd=here)
-    assert "--overwrite" in fails(5, "rechunk", "demo/tas_2002.nc", "x.zarr", cwd=here)
-    assert "--overwrite" in fails(5, "rechunk", "demo/tas_2002.nc", "x.zarr", "--dry-run", cwd=here)
-    ok("diff", "demo/tas_2001.nc", "x.zarr", cwd=here)
-    ok("rechunk", "demo/tas_2002.nc", "x.zarr", "--overwrite", cwd=here)
-    ok("diff", "demo/tas_2002.nc", "x.zarr", cwd=here)
-    assert sorted(os.listdir(here)) == ["demo", "x.zarr"]
+    ok("rechunk", "tas_2001.nc", "x.zarr", cwd=here)
+    assert "--overwrite" in fails(5, "rechunk", "tas_2002.nc", "x.zarr", cwd=here)
+    assert "--overwrite" in fails(5, "rechunk", "tas_2002.nc", "x.zarr", "--dry-run", cwd=here)
+    ok("diff", "tas_2001.nc", "x.zarr", cwd=here)
+    ok("rechunk", "tas_2002.nc", "x.zarr", "--overwrite", cwd=here)
+    ok("diff", "tas_2002.nc", "x.zarr", cwd=here)
+    assert sorted(os.listdir(here)) == [*YEARS, "x.zarr"]
 
 
 def test_unreadable_must_be_skipped_by_name(unreadable, tmp_path):
@@ -349,17 +364,17 @@ def test_unjoinable(here):
     with netCDF4.Dataset(here / "other.nc", "w") as nc:
         nc.createDimension("time", 2)
         nc.createVariable("time", "f8", ("time",))[:] = [1, 2]
-    line = fails(3, "rechunk", "demo/tas_2001.nc", "other.nc", "o.zarr", cwd=here)
+    line = fails(3, "rechunk", "tas_2001.nc", "other.nc", "o.zarr", cwd=here)
     assert "other.nc" in line
-    assert sorted(os.listdir(here)) == ["demo", "other.nc"]
+    assert sorted(os.listdir(here)) == ["other.nc", *YEARS]
 
 
 def test_diff_finds(here, cube):
-    ok("rechunk", "demo/tas_2001.nc", "d.zarr", "--chunks", CHUNKS, cwd=here)
+    ok("rechunk", "tas_2001.nc", "d.zarr", "--chunks", CHUNKS, cwd=here)
     a = zarr.open_group(here / "d.zarr", mode="r+")["tas"]
     a[3, 4, 5] += 7
     a[200, 0, 71] -= 9
-    done = run("diff", "demo/tas_2001.nc", "d.zarr", cwd=here)
+    done = run("diff", "tas_2001.nc", "d.zarr", cwd=here)
     assert done.returncode == 4
     want = tas(2001)
     lines = done.stdout.splitlines()
@@ -367,10 +382,10 @@ def test_diff_finds(here, cube):
     assert lines[1] == f"    [3, 4, 5]: {want[3, 4, 5]} | {want[3, 4, 5] + 7}"
     assert lines[2] == f"    [200, 0, 71]: {want[200, 0, 71]} | {want[200, 0, 71] - 9}"
     assert lines[3] == "differ: 1 of 4 variables, 0 attributes"
-    done = run("diff", "demo/tas_2001.nc", "d.zarr", "--json", cwd=here)
+    done = run("diff", "tas_2001.nc", "d.zarr", "--json", cwd=here)
     assert done.returncode == 4 and json.loads(done.stdout)["equal"] is False
-    ok("diff", "demo/tas_2001.nc", "d.zarr", "--vars", "lat,lon", cwd=here)
-    done = run("diff", "demo/tas_2001.nc", cube, cwd=here)
+    ok("diff", "tas_2001.nc", "d.zarr", "--vars", "lat,lon", cwd=here)
+    done = run("diff", "tas_2001.nc", cube, cwd=here)
     assert done.returncode == 4 and "/tas: " in done.stdout
 
 
@@ -384,7 +399,7 @@ def test_diff_tolerance(tmp_path):
 
 
 def test_verify(here):
-    ok("rechunk", "demo/tas_2001.nc", "v.zarr", "--chunks", "time=100,lat=12,lon=24", cwd=here)
+    ok("rechunk", "tas_2001.nc", "v.zarr", "--chunks", "time=100,lat=12,lon=24", cwd=here)
     assert "ok: 4 arrays" in ok("verify", "v.zarr", "--strict", cwd=here).stdout
     gone = here / "v.zarr" / "tas" / "c" / "1" / "2" / "0"
     gone.unlink()
@@ -478,9 +493,10 @@ def examples():
 
 def test_examples_work_when_pasted(here):
     """In order, in one directory: later ones may use what earlier ones made."""
-    path = os.pathsep.join([str(here / "bin"), os.environ["PATH"]])
-    (here / "bin").mkdir()
-    (here / "bin" / "chunkmill").symlink_to(os.path.abspath(program()))
+    bin = here.parent / "bin"
+    path = os.pathsep.join([str(bin), os.environ["PATH"]])
+    bin.mkdir()
+    (bin / "chunkmill").symlink_to(os.path.abspath(program()))
     lines = list(examples())
     assert len(lines) >= 12 and all("chunkmill " in l for l in lines)
     for line in lines:

@@ -84,8 +84,8 @@ def same(a, b):
                                              and a == b)
 
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-          "float32", "float64", "complex64", "complex128", "str", "U5", "S6"]
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "float16", "float32", "float64", "complex64", "complex128", "str", "U5", "S6"]
 TEXT = ("str", "U5", "S6")
 
 
@@ -181,7 +181,8 @@ def make_v3(group, rng):
             more = {}
             if sharded:
                 # 1: index at the end, 2: at the start, 3: shards in shards
-                inner = ShardingCodec(chunk_shape=chunk, codecs=[*filters, serializer, *compressors],
+                inner = ShardingCodec(chunk_shape=chunk,
+                                      codecs=[*filters, serializer, *compressors],
                                       index_location="start" if sharded == 2 else "end")
                 outer = tuple(2 * c for c in chunk)
                 if sharded == 3:
@@ -303,7 +304,8 @@ def compare_xarray(tool, path, group, lines, xr):
             continue
         check(line["dims"] == list(v.dims), f"dims {line['dims']} of {label}")
         if v.size:
-            check(line["fnv1a"] == fnv1a(cells_bytes(v.values)), f"cells {line['first']} of {label}")
+            check(line["fnv1a"] == fnv1a(cells_bytes(v.values)),
+                  f"cells {line['first']} of {label}")
         attrs = {k: a["value"] for k, a in line["attrs"].items()}
         check(same(attrs, {k: plain(x) for k, x in v.attrs.items()}),
               f"{label}: attributes {attrs} want {v.attrs}")

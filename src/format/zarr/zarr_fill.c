@@ -283,8 +283,12 @@ int cm_zarr_fill_parse_bytes(const cm_json *v, cm_zarr_cell *cell, char **owned,
 static cm_json *decode_text(cm_json_doc *doc, const cm_json *stored)
 {
     const char *s = cm_json_string(stored);
-    char *text = s ? cm_calloc(strlen(s) + 1, 1, NULL) : NULL;
-    size_t n = text ? base64_text(s, text) : SIZE_MAX;
+    if (!s)
+        return cm_json_copy(doc, stored);
+    char *text = cm_calloc(strlen(s) + 1, 1, NULL);
+    if (!text)
+        return NULL;
+    size_t n = base64_text(s, text);
     cm_json *v = n == SIZE_MAX ? cm_json_copy(doc, stored) : cm_json_new_string_n(doc, text, n);
     free(text);
     return v;

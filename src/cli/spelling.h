@@ -1,6 +1,6 @@
-/* cli/nearest.h: which known word a mistyped one was meant to be. */
-#ifndef CM_CLI_NEAREST_H
-#define CM_CLI_NEAREST_H
+/* cli/spelling.h: which known word a mistyped one was meant to be. */
+#ifndef CM_CLI_SPELLING_H
+#define CM_CLI_SPELLING_H
 
 #include <stddef.h>
 

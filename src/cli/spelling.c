@@ -1,11 +1,11 @@
-/* cli/nearest.c: edit distance with swaps of neighbours (optimal string alignment).
+/* cli/spelling.c: edit distance with swaps of neighbours (optimal string alignment).
  *
  * Words are option and command names, so a fixed table of 64 letters is enough; longer words are
  * never suggested.
  */
 #include <string.h>
 
-#include "cli/nearest.h"
+#include "cli/spelling.h"
 
 enum { LONGEST = 63 };
 
