@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "chunkmill/join.h"
+#include "faults.h"
 #include "memory_dataset.h"
 
 static cm_context *ctx;
@@ -445,6 +446,36 @@ static void random_files(void)
     }
 }
 
+/* Every allocation fails once: an error comes back, the sources are as they were. */
+static void memory_runs_out(void)
+{
+    cm_dataset *f[3] = {
+        make((daily){"b.nc", "hours since 2000-01-03", NULL, CM_INT64, 2, 0, 24, 0}),
+        make((daily){"a.nc", "days since 2000-01-01", NULL, CM_INT64, 2, 0, 1, 0}),
+        make((daily){"c.nc", "days since 2000-01-05", NULL, CM_INT64, 1, 0, 1, 0})};
+    mem_global(f[0], "history", "x");
+    int64_t n = 0;
+    for (;; n++) {
+        cm_dataset *out = NULL;
+        cm_error err = {0};
+        fault_malloc_at(n);
+        int rc = cm_dataset_join(ctx, f, 3, NULL, &out, &err);
+        bool fired = fault_end();
+        if (rc == 0) {
+            check_times(out, (double[]){0, 1, 2, 3, 4}, 5);
+            cm_dataset_free(out);
+        } else {
+            TAP_EQ(rc, CM_ENOMEM);
+            TAP_EQ(err.code, CM_ENOMEM);
+            TAP_OK(!out);
+        }
+        if (!fired)
+            break;
+    }
+    TAP_OK(n > 100);
+    drop(f, 3);
+}
+
 int main(void)
 {
     cm_context_options options;
@@ -461,6 +492,7 @@ int main(void)
     TAP_RUN(dimension_is_found);
     TAP_RUN(ten_thousand_files);
     TAP_RUN(random_files);
+    TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();
 }

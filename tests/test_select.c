@@ -4,6 +4,7 @@
 #include "cf/packing.h"
 #include "cf/roles.h"
 #include "chunkmill/join.h"
+#include "faults.h"
 #include "memory_dataset.h"
 #include "text/nearest.h"
 
@@ -351,6 +352,32 @@ static void suggestions(void)
     TAP_STR(cm_nearest_best(&n), "longitdue");
 }
 
+static void memory_runs_out(void)
+{
+    cm_dataset *ds = sample();
+    cm_select_options o = {LIST(variables, "tas", "sst"), LIST(sel, "lat=-15:15", "time=2000-03"),
+                           LIST(isel, "lon=1:3"), .unpack = CM_UNPACK_AUTO};
+    int64_t n = 0;
+    for (;; n++) {
+        cm_dataset *out = NULL;
+        cm_error err = {0};
+        fault_malloc_at(n);
+        int rc = cm_dataset_select(ctx, ds, &o, &out, &err);
+        bool fired = fault_end();
+        if (rc == 0) {
+            free(mem_doubles(ctx, out, "/tas", 5 * 3 * 2));
+            cm_dataset_free(out);
+        } else {
+            TAP_EQ(rc, CM_ENOMEM);
+            TAP_OK(!out && err.message[0]);
+        }
+        if (!fired)
+            break;
+    }
+    TAP_OK(n > 100);
+    cm_dataset_free(ds);
+}
+
 int main(void)
 {
     cm_error err;
@@ -363,6 +390,7 @@ int main(void)
     TAP_RUN(unpacking);
     TAP_RUN(packing_dtypes);
     TAP_RUN(suggestions);
+    TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();
 }

@@ -81,7 +81,7 @@ def random_packing(rng, dtype, zarr_store):
 
 
 def packed_netcdf(rng, path):
-    nc = netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_OFFSET")
+    nc = netCDF4.Dataset(path, "w", format=rng.choice(["NETCDF3_64BIT_OFFSET", "NETCDF4"]))
     nc.set_auto_maskandscale(False)
     nc.createDimension("x", 50)
     for i in range(12):
@@ -147,8 +147,8 @@ def unpacking(rng, scratch, rounds):
 def write_archive(rng, scratch):
     """One record cut into files, each counting from its own date, in its own units."""
     calendar = rng.choice(["standard", "noleap", "360_day", "proleptic_gregorian", "julian"])
-    kind = rng.choice(["i4", "f8", "i8" if rng.random() < 0 else "f8"])
-    form = rng.choice(["NETCDF3_64BIT_OFFSET", "NETCDF3_CLASSIC"])
+    kind = rng.choice(["i4", "f8"])
+    form = rng.choice(["NETCDF3_64BIT_OFFSET", "NETCDF3_CLASSIC", "NETCDF4"])
     paths, lat, at = [], np.linspace(-60, 60, 4), 0
     for i in range(rng.randint(2, 14)):
         length = rng.randint(1, 40)
@@ -170,7 +170,11 @@ def write_archive(rng, scratch):
         t.units, t.calendar, t.bounds = reference, calendar, "time_bnds"
         b = nc.createVariable("time_bnds", kind, ("time", "bnds"))
         y = nc.createVariable("lat", "f8", ("lat",))
-        v = nc.createVariable("tas", "f4", ("time", "lat"))
+        how = {} if form != "NETCDF4" else {  # every file its own chunks, codecs and byte order
+            "zlib": rng.random() < 0.6, "shuffle": rng.random() < 0.5,
+            "endian": rng.choice(["little", "big"]),
+            "chunksizes": (rng.randint(1, 20), rng.randint(1, 4))}
+        v = nc.createVariable("tas", "f4", ("time", "lat"), **how)
         nc.history = f"file {i}"
         t[:] = days * per_day
         b[:] = np.stack([days, days + 1], 1) * per_day
