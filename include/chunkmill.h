@@ -3,6 +3,7 @@
 #define CHUNKMILL_H
 
 #include "chunkmill/array.h"
+#include "chunkmill/cf.h"
 #include "chunkmill/context.h"
 #include "chunkmill/dataset.h"
 #include "chunkmill/dtype.h"

@@ -147,6 +147,7 @@ static void unit_texts(void)
                {"days since 0000-01-01", "standard"},
                {"days since -", NULL},
                {"days since ", NULL},
+               {" since 2000-01-01", NULL},
                {"days since 2000-01-01 00:00:00 10:00", NULL},
                {"days since 2000-01-01", "martian"},
                {"day as %Y%m%d.%f", NULL}};

@@ -2,7 +2,10 @@
  * buffers, checksums and skip masks. */
 #include "tap.h"
 
+#include <zstd.h>
+
 #include "codec/codec_private.h"
+#include "faults.h"
 
 static uint64_t seed;
 static cm_error err;
@@ -168,6 +171,25 @@ static void v3_sharding(void)
     TAP_EQ(cm_chain_fixed_nbytes(c), 0);
     TAP_EQ(cm_chain_stored_nbytes(c->inner), 8 * 2 * 3 * 4);
     cm_chain_unref(c);
+}
+
+static void shards_around_a_chunk(void)
+{
+    static const char *const chunks[] = {"[{'name': 'vlen-utf8'}, 'zstd']", "['bytes']"};
+    static const cm_kind kinds[] = {CM_STRING, CM_INT8};
+    const int64_t chunk[] = {2, 3, 8}, odd[] = {4, 5, 8};
+    for (int i = 0; i < 2; i++) {
+        cm_chain *inner, *shard = NULL, *again;
+        TAP_EQ(parse3(chunks[i], of(kinds[i]), 3, chunk, &inner), 0);
+        TAP_EQ(cm_chain_new_sharding(cm_chain_ref(inner), odd, &shard, &err), CM_EINVAL);
+        TAP_CALL(cm_chain_new_sharding(inner, cube, &shard, &err), &err);
+        char *text = described(shard);
+        TAP_EQ(parse3(text, of(kinds[i]), 3, cube, &again), 0);
+        TAP_OK(cm_chain_identical(shard, again));
+        free(text);
+        cm_chain_unref(shard);
+        cm_chain_unref(again);
+    }
 }
 
 static void two_transposes_are_one(void)
@@ -650,12 +672,97 @@ static void old_fletcher32_is_accepted(void)
     cm_codec_free(c);
 }
 
+/* Parse, describe, say and run a chain of everything; 0 or the first error. */
+static int all_of_it(const cm_json *codecs)
+{
+    cm_chain *c = NULL;
+    cm_json_doc *doc = NULL;
+    cm_codec_work *work = NULL;
+    cm_codec *spec = NULL;
+    char *text = NULL;
+    uint8_t data[4 * 6 * 8 * 4] = {1, 2, 3}, enc[9000], middle[30000];
+    size_t n;
+    cm_error_clear(&err);
+    int r = cm_chain_parse_v3(codecs, of(CM_FLOAT32), 3, cube, &c, &err);
+    TAP_OK((r != 0) == (c == NULL) && r == err.code);
+    if (!r)
+        r = cm_codec_from_spec("blosc:zstd:1:bitshuffle", of(CM_FLOAT32), &spec, &err);
+    if (!r)
+        r = cm_json_doc_new(0, &doc, &err);
+    if (!r && !cm_chain_describe_v3(c, doc))
+        r = CM_ENOMEM;
+    if (!r && !(text = cm_chain_text(c, &err)))
+        r = err.code;
+    if (!r)
+        r = cm_codec_work_new(&work, &err);
+    if (!r)
+        TAP_OK(cm_chain_middle_nbytes(c->inner, sizeof data) <= sizeof middle);
+    if (!r)
+        r = cm_chain_encode(c->inner, work, data, sizeof data, enc, sizeof enc, &n, middle, &err);
+    if (!r)
+        r = cm_chain_decode(c->inner, work, 0, enc, n, data, sizeof data, &n, middle, &err);
+    cm_codec_work_free(work);
+    free(text);
+    cm_json_doc_free(doc);
+    cm_codec_free(spec);
+    cm_chain_unref(c);
+    return r;
+}
+
+static void running_out_of_memory_is_an_error(void)
+{
+    cm_json_doc *doc = json("[{'name': 'transpose', 'configuration': {'order': [2, 1, 0]}}, " SHARD(
+        "[8, 6, 4]",
+        "[" LITTLE ", 'lz4', {'name': 'numcodecs.blosc', 'configuration': {'cname': 'zstd', "
+        "'shuffle': 1}}, 'crc32c', 'zstd']",
+        "end") "]");
+    int64_t n = 0;
+    for (;; n++) {
+        fault_malloc_at(n);
+        int r = all_of_it(cm_json_doc_root(doc));
+        bool fired = fault_end();
+        TAP_EQ(r, fired ? CM_ENOMEM : 0);
+        if (!fired || n > 1000)
+            break;
+    }
+    TAP_OK(n > 10 && n < 1000);
+    cm_json_doc_free(doc);
+}
+
+/* The budget is charged at least what a thread's zstd encoder takes in the end. */
+static void zstd_takes_what_is_charged(void)
+{
+    static const int levels[] = {-3, 0, 1, 3, 7, 12, 19};
+    for (int i = 0; i < 7; i++)
+        for (size_t n = 1000; n <= 4000000; n *= 15) {
+            cm_codec_work *work;
+            cm_codec *c;
+            size_t nenc;
+            TAP_CALL(cm_codec_work_new(&work, &err), &err);
+            TAP_CALL(cm_codec_new_zstd(levels[i], false, &c, &err), &err);
+            uint8_t *data = malloc(n), *enc = malloc(c->cls->bound(c, n));
+            for (size_t k = 0; k < n; k++)
+                data[k] = (uint8_t)(k * k >> 7);
+            TAP_CALL(c->cls->encode(c, work, data, n, enc, c->cls->bound(c, n), &nenc, &err), &err);
+            size_t taken = ZSTD_sizeof_CCtx(cm_work_zstd_encoder(work, levels[i], false, &err));
+            size_t charged = c->cls->scratch(c, n, true);
+            if (!TAP_OK(taken <= charged + charged / 16))
+                printf("# level %d, %zu bytes: %zu taken, %zu charged\n", levels[i], n, taken,
+                       charged);
+            free(data);
+            free(enc);
+            cm_codec_free(c);
+            cm_codec_work_free(work);
+        }
+}
+
 int main(void)
 {
     seed = tap_seed();
     TAP_RUN(v3_metadata_come_back);
     TAP_RUN(v3_names_of_numcodecs);
     TAP_RUN(v3_sharding);
+    TAP_RUN(shards_around_a_chunk);
     TAP_RUN(two_transposes_are_one);
     TAP_RUN(must_understand);
     TAP_RUN(bad_v3_metadata);
@@ -667,5 +774,7 @@ int main(void)
     TAP_RUN(strings_say_how_much_they_need);
     TAP_RUN(chains_compare);
     TAP_RUN(old_fletcher32_is_accepted);
+    TAP_RUN(running_out_of_memory_is_an_error);
+    TAP_RUN(zstd_takes_what_is_charged);
     return tap_done();
 }

@@ -84,11 +84,39 @@ static void every_kernel_equals_the_reference(void)
 #endif
 }
 
+static bool bit(const uint8_t *p, size_t n)
+{
+    return p[n / 8] >> n % 8 & 1;
+}
+
+static void bitshuffle_is_its_definition(void)
+{
+    uint64_t state = seed + 3;
+    static uint8_t tmp[sizeof src];
+    fill(&state);
+    for (size_t size = 1; size <= MAX_SIZE; size += 1 + size / 5)
+        for (size_t n = 8; n <= MAX_ELEM; n += 8 * (1 + tap_random(&state) % 3)) {
+            memset(got, 0xA5, sizeof got);
+            cm_bitshuffle(src, got, tmp, n, size);
+            size_t bad = 0;
+            for (size_t i = 0; i < n; i++)
+                for (size_t b = 0; b < 8 * size; b++)
+                    bad += bit(got, b * n + i) != bit(src, i * size * 8 + b);
+            TAP_EQ(bad, 0);
+            TAP_OK(got[n * size] == 0xA5);
+            memset(want, 0xA5, sizeof want);
+            cm_bitunshuffle(got, want, tmp, n, size);
+            TAP_OK(memcmp(want, src, n * size) == 0);
+            TAP_OK(n * size == sizeof want || want[n * size] == 0xA5);
+        }
+}
+
 int main(void)
 {
     seed = tap_seed();
     TAP_RUN(the_reference_is_the_definition);
     TAP_RUN(shuffles_equal_the_reference);
     TAP_RUN(every_kernel_equals_the_reference);
+    TAP_RUN(bitshuffle_is_its_definition);
     return tap_done();
 }

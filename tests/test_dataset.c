@@ -1,6 +1,7 @@
 /* tests/test_dataset.c: the tree: names, paths, dimensions, attributes, storage, problems; large
  * groups in linear time. */
 #include "dataset/dataset_private.h"
+#include "faults.h"
 #include "tap.h"
 
 static cm_error err;
@@ -180,6 +181,59 @@ static void arrays_and_problems(void)
     cm_dataset_free(ds);
 }
 
+static int build(cm_error *why)
+{
+    cm_dataset *ds = NULL;
+    cm_group *g = NULL;
+    cm_variable *v = NULL;
+    cm_error problem = {0};
+    int64_t chunks[2] = {2, 3};
+    char name[16];
+    cm_error_set(&problem, CM_EUNSUP, "szip");
+    int r = cm_dataset_new(NULL, "file:///a.nc", "NetCDF-4", &ds, why);
+    if (r == 0)
+        r = cm_group_add_group(ds->root, "g", &g, why);
+    for (int i = 0; r == 0 && i < 40; i++) {
+        snprintf(name, sizeof name, "v%d", i);
+        r = cm_group_add_variable(g, name, &v, why);
+        if (r == 0)
+            r = cm_group_add_dimension(g, name, i, false, why);
+        if (r == 0)
+            r = cm_group_add_attribute(g, name, cm_json_new_int64(ds->doc, i),
+                                       cm_dtype_of(CM_INT32, 0), why);
+        if (r == 0)
+            r = cm_variable_set_dimension(v, 0, name, why);
+        if (r == 0)
+            r = cm_variable_set_storage(v, 2, chunks, chunks, "zstd", "<i4", false, why);
+        if (r == 0)
+            r = cm_variable_set_problem(v, &problem, why);
+    }
+    /* Whatever was built can be walked, and what is in it is found. */
+    for (size_t i = 0; g && i < g->nvariables; i++)
+        TAP_OK(cm_group_find_variable(ds->root, g->variables[i]->path) == g->variables[i]);
+    for (size_t i = 0; g && i < cm_group_nattributes(g); i++)
+        TAP_OK(cm_group_attribute_named(g, cm_group_attribute(g, i)->name) ==
+               cm_group_attribute(g, i));
+    cm_dataset_free(ds);
+    return r;
+}
+
+static void no_memory(void)
+{
+    for (int64_t at = 0;; at++) {
+        cm_error why = {0};
+        fault_malloc_at(at);
+        int r = build(&why);
+        bool fired = fault_end();
+        TAP_EQ(r, fired ? CM_ENOMEM : 0);
+        TAP_EQ(why.code, r);
+        if (!fired) {
+            TAP_OK(at > 100);
+            break;
+        }
+    }
+}
+
 static void large_groups(void)
 {
     enum { N = 100000 };
@@ -224,6 +278,7 @@ int main(void)
     TAP_RUN(dimensions);
     TAP_RUN(attributes);
     TAP_RUN(arrays_and_problems);
+    TAP_RUN(no_memory);
     TAP_RUN(large_groups);
     return tap_done();
 }

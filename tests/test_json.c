@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "chunkmill/json.h"
+#include "faults.h"
 #include "tap.h"
 #include "text/utf8.h"
 
@@ -592,6 +593,58 @@ static void limits(void)
     cm_json_doc_free(NULL);
 }
 
+/* Parse, change, copy, write; 0 or CM_ENOMEM wherever an allocation fails. */
+static int everything(const char *text, size_t nbytes, cm_error *err)
+{
+    cm_json_doc *doc = NULL, *other = NULL;
+    char *out = NULL, key[16];
+    size_t n = 0;
+    int r = cm_json_parse(text, nbytes, 0, &doc, err);
+    if (r == 0)
+        r = cm_json_doc_new(0, &other, err);
+    if (r == 0) {
+        cm_json *copy = cm_json_copy(other, cm_json_doc_root(doc));
+        cm_json *fresh = cm_json_new_object(other);
+        for (int i = 0; r == 0 && i < 600; i++) {
+            snprintf(key, sizeof key, "key %d", i);
+            r = cm_json_set_int64(other, fresh, key, i);
+        }
+        if (r == 0)
+            r = cm_json_set(other, copy, "fresh", fresh);
+        if (r)
+            cm_error_set(err, CM_ENOMEM, "out of memory");
+        if (r == 0)
+            r = cm_json_write(copy, 2, &out, &n, err);
+        if (r == 0)
+            TAP_OK(n == strlen(out) && cm_json_get(cm_json_get(copy, "fresh"), "key 599"));
+    }
+    free(out);
+    cm_json_doc_free(doc);
+    cm_json_doc_free(other);
+    return r;
+}
+
+static void no_memory(void)
+{
+    char text[8192];
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"list\": [");
+    for (int i = 0; i < 300; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s[%d, \"x\\u0041\"]", i ? ", " : "", i);
+    n += (size_t)snprintf(text + n, sizeof text - n, "]}");
+    for (int64_t at = 0;; at++) {
+        cm_error err = {0};
+        fault_malloc_at(at);
+        int r = everything(text, n, &err);
+        bool fired = fault_end();
+        TAP_EQ(r, fired ? CM_ENOMEM : 0);
+        TAP_EQ(err.code, r);
+        if (!fired) {
+            TAP_OK(at > 10);
+            break;
+        }
+    }
+}
+
 static void looking_at_nothing(void)
 {
     double d;
@@ -635,6 +688,7 @@ int main(void)
     TAP_RUN(bad_input);
     TAP_RUN(truncation);
     TAP_RUN(limits);
+    TAP_RUN(no_memory);
     TAP_RUN(looking_at_nothing);
     TAP_RUN(utf8);
     return tap_done();

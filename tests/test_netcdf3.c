@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "format/format.h"
 #include "nc3_writer.h"
 #include "tap.h"
@@ -761,6 +762,41 @@ static void spoiled_bytes(void)
     TAP_OK(opened > 100 && opened < 2900);
 }
 
+/* Every allocation on the way fails once. */
+static void out_of_memory(void)
+{
+    w_file f = sane();
+    int dims[] = {0, w_dim(&f, "len", 5)};
+    w_add(&f, "names", 2, 2, dims);
+    w_bytes b = w_write(&f);
+    cm_store *store = NULL;
+    cm_error err = {0};
+    TAP_CALL(cm_store_new_memory(ctx, &store, &err), &err);
+    TAP_CALL(store->vt->put(store, "f", &(cm_iov){b.data, b.n}, 1, 0, &err), &err);
+    bool fired = true;
+    int64_t n = 0;
+    for (; fired && !tap_failed_here; n++) {
+        cm_dataset *ds = NULL;
+        cm_arena *arena = NULL;
+        cm_string s[3];
+        cm_error_clear(&err);
+        fault_malloc_at(n);
+        int ret = cm_netcdf3_open(ctx, store, "f", "f", &ds, &err);
+        if (ret == 0)
+            ret = cm_arena_new(ctx, &arena, &err);
+        if (ret == 0)
+            ret = read_strings(array_of(ds, "names"), s, arena, &err);
+        fired = fault_end();
+        TAP_EQ(ret, fired ? CM_ENOMEM : 0);
+        TAP_EQ(err.code, ret);
+        cm_arena_free(arena);
+        cm_dataset_free(ds);
+    }
+    TAP_OK(n > 50);
+    cm_store_unref(store);
+    free(b.data);
+}
+
 int main(void)
 {
     cm_error err = {0};
@@ -785,6 +821,7 @@ int main(void)
     TAP_RUN(too_many_dimensions);
     TAP_RUN(prefixes);
     TAP_RUN(spoiled_bytes);
+    TAP_RUN(out_of_memory);
     rmdir(scratch);
     cm_context_free(ctx);
     return tap_done();

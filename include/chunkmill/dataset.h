@@ -103,7 +103,8 @@ typedef struct cm_chunk_info {
 
 /* Look at the chunk (shard) with grid coordinate coord (ndim values). For stores of one object per
  * chunk this asks the store. Raises CM_EINVAL (outside the grid; no grid: contiguous arrays have
- * one chunk, coordinate all zero), CM_EIO, CM_EDATA. */
+ * one chunk, coordinate all zero), CM_EUNSUP (a variable that is joined or computed has no chunks
+ * of its own; an unreadable one gives its problem), CM_EIO, CM_EDATA. */
 CM_API int cm_variable_chunk_info(cm_context *ctx, const cm_variable *v, const int64_t *coord,
                                   cm_chunk_info *out, cm_error *err) CM_MUST_CHECK;
 

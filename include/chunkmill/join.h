@@ -7,18 +7,12 @@
 #ifndef CHUNKMILL_JOIN_H
 #define CHUNKMILL_JOIN_H
 
+#include "chunkmill/cf.h"
 #include "chunkmill/dataset.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum cm_unpack {
-    CM_UNPACK_NO,
-    CM_UNPACK_FLOAT32,
-    CM_UNPACK_FLOAT64,
-    CM_UNPACK_AUTO
-} cm_unpack;
 
 /* Which part of a dataset. Lists are arrays of n strings; 0 and NULL mean no restriction. */
 typedef struct cm_select_options {
@@ -65,12 +59,6 @@ CM_API void cm_join_options_init(cm_join_options *options);
 CM_API int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                            const cm_join_options *options, cm_dataset **out,
                            cm_error *err) CM_MUST_CHECK;
-
-/* Time coordinates for people: the value (in `units` since, with `calendar`; NULL: standard) as ISO
- * 8601 text, e.g. "2060-01-01T00:00:00". false when the units are not a time unit or the value is
- * not finite. buf has 40 bytes or more. */
-CM_API bool cm_time_text(double value, const char *units, const char *calendar, char *buf,
-                         size_t size);
 
 #ifdef __cplusplus
 }

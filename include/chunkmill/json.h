@@ -41,7 +41,8 @@ CM_API void cm_json_doc_set_root(cm_json_doc *doc, cm_json *root);
 
 /* Parse text[0..nbytes) into a new document. Limits: 64 levels, the arena at most
  * max_nbytes (0: 1 GiB); a duplicate key, text after the value, invalid UTF-8, a lone surrogate
- * escape or a raw control character in a string is CM_EDATA with line and column. Raises CM_EDATA,
+ * escape or a raw control character in a string is CM_EDATA with line and column. An exponent of
+ * more than 9 digits is CM_ELIMIT. A byte order mark at the start is passed over. Raises CM_EDATA,
  * CM_ELIMIT, CM_ENOMEM. */
 CM_API int cm_json_parse(const char *text, size_t nbytes, size_t max_nbytes, cm_json_doc **out,
                          cm_error *err) CM_MUST_CHECK;
@@ -87,7 +88,8 @@ CM_API cm_json *cm_json_new_string(cm_json_doc *doc, const char *s);
 CM_API cm_json *cm_json_new_string_n(cm_json_doc *doc, const char *s, size_t nbytes);
 CM_API cm_json *cm_json_new_array(cm_json_doc *doc);
 CM_API cm_json *cm_json_new_object(cm_json_doc *doc);
-CM_API cm_json *cm_json_copy(cm_json_doc *doc, const cm_json *v); /* deep, number texts kept */
+/* Deep, number texts kept; NULL also for more than 64 levels. */
+CM_API cm_json *cm_json_copy(cm_json_doc *doc, const cm_json *v);
 
 /* Append to an array; set a member (replacing it in place, else at the end); delete a member.
  * item must belong to doc. add and set return 0 or CM_ENOMEM (also when item is NULL). */
@@ -102,7 +104,8 @@ CM_API int cm_json_set_bool(cm_json_doc *doc, cm_json *object, const char *key, 
 
 /* Write v as text, a new NUL-terminated string of *nbytes bytes that the caller frees with free().
  * indent 0: one line, ", " and ": " as Python's json.dumps; else that many spaces a level.
- * Non-ASCII characters are written as they are. Raises CM_ENOMEM. */
+ * Non-ASCII characters are written as they are. Raises CM_EDATA (a string or key that was made and
+ * is not UTF-8), CM_ELIMIT (more than 64 levels), CM_ENOMEM. */
 CM_API int cm_json_write(const cm_json *v, int indent, char **text, size_t *nbytes,
                          cm_error *err) CM_MUST_CHECK;
 

@@ -1,18 +1,20 @@
 /* cf/packing.h: scale_factor, add_offset, _FillValue, missing_value and _Unsigned.
  *
  * Source: CF conventions 1.11 section 8.1, NUG appendix B; the dtype of the result is xarray's
- * (xarray/coding/variables.py, _choose_float_dtype and maybe_promote), with three differences: a
+ * (xarray/coding/variables.py, _choose_float_dtype and maybe_promote), with four differences: a
  * scale or offset of integer type counts as double (xarray makes an integer array, which cannot
  * hold NaN), times are unpacked to double whatever the attributes' type (float32 cannot hold them),
  * and a fill value attribute of another type than the data is first rounded to the data's type, so
- * that 1e20 as a double masks 1e20 in float32 data.
+ * that 1e20 as a double masks 1e20 in float32 data; and cells are compared with fill values as
+ * stored, not after rounding to float32, so that int32 and float64 fills packed by float32 scales
+ * are found (xarray shows them as data).
  *
  * Threads: pure functions; the arrays are immutable.
  */
 #ifndef CM_CF_PACKING_H
 #define CM_CF_PACKING_H
 
-#include "chunkmill/join.h"
+#include "chunkmill/cf.h"
 #include "dataset/dataset_private.h"
 
 #define CM_MAX_FILLS 16

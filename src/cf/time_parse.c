@@ -200,9 +200,11 @@ static bool scan_zone(scan *s, int *minutes)
     return s->p == s->end;
 }
 
-/* The word "since" between blanks; *after is what follows it. */
+/* The word "since" between blanks, after another word; *after is what follows it. */
 static const char *find_since(const char *units, const char **after)
 {
+    while (isspace((unsigned char)*units))
+        units++;
     for (const char *p = units; *p; p++)
         if (isspace((unsigned char)*p) && strncasecmp(p + 1, "since", 5) == 0 &&
             isspace((unsigned char)p[6])) {

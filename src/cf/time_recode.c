@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "cf/time_units.h"
-#include "chunkmill/join.h"
+#include "chunkmill/cf.h"
 
 typedef unsigned __int128 u128;
 

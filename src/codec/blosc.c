@@ -1,10 +1,9 @@
-/* codec/blosc.c: the Blosc 1 container, Zarr v3 "blosc" and numcodecs "blosc", by c-blosc.
+/* codec/blosc.c: the Blosc 1 container, Zarr v3 "blosc" and numcodecs "blosc".
  *
- * A frame is a 16-byte header (version, compressor's version, flags, type size, then decoded size,
- * block size and frame size as 32-bit little-endian numbers) and separately compressed blocks. The
- * header is checked here before the library sees it: the frame size must be the bytes that there
- * are and the decoded size must fit. Only c-blosc's _ctx calls with one internal thread are used:
- * they share no state and read no environment.
+ * Frames with zstd, lz4 or zlib inside are done in blosc_frame.c. What is left to c-blosc is
+ * encoding with lz4hc, and blosclz and snappy both ways; by its _ctx calls with one internal
+ * thread, which share no state and read no environment, and after blosc_frame.c has checked the
+ * header: the frame is as long as it says, what it decodes to fits, and its block size is possible.
  */
 #include <blosc.h>
 #include <inttypes.h>
@@ -147,8 +146,6 @@ static size_t blosc_bound(const cm_codec *codec, size_t n)
 /* The flags' format of a compressor that we do ourselves, else -1. */
 static int own_format(const blosc_codec *b)
 {
-    if (b->shuffle == BLOSC_BITSHUFFLE)
-        return -1;
     if (strcmp(b->compressor, "zstd") == 0)
         return CM_BLOSC_ZSTD;
     if (strcmp(b->compressor, "lz4") == 0)
@@ -166,16 +163,23 @@ static size_t inner_nbytes(const blosc_codec *b, size_t n, bool encoding)
     return (size_t)256 << 10; /* lz4hc, the largest of the others */
 }
 
-/* One block if the frame is ours to do, else the three that c-blosc takes. Blocks are at most 1 MiB
- * or what the metadata say. (A frame may be made with larger blocks than its metadata say; they are
- * at most the chunk.) */
+/* As many blocks as the shuffle takes if the frame is ours to do, else the three of c-blosc. Blocks
+ * are at most 1 MiB or what the metadata say. (A frame may be made with larger blocks than its
+ * metadata say; they are at most the chunk.) */
 static size_t blosc_scratch(const cm_codec *codec, size_t n, bool encoding)
 {
     const blosc_codec *b = self(codec);
     size_t block = b->blocksize > 1 << 20 ? (size_t)b->blocksize : (size_t)1 << 20;
     if (block > n)
         block = n;
-    return (own_format(b) >= 0 ? 1 : 3) * block + inner_nbytes(b, block, encoding);
+    int nblocks = own_format(b) < 0 ? 3 : b->shuffle;
+    return (size_t)nblocks * block + inner_nbytes(b, block, encoding);
+}
+
+/* c-blosc can be built without snappy, and then complains on standard error. */
+static int no_compressor(const char *name, cm_error *err)
+{
+    return cm_error_set(err, CM_EUNSUP, "blosc: this c-blosc has no %s", name);
 }
 
 static int blosc_encode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
@@ -188,10 +192,13 @@ static int blosc_encode(const cm_codec *codec, cm_codec_work *work, const void *
     if (capacity < nsrc + CM_BLOSC_HEADER)
         return cm_error_set(err, CM_EINVAL, "blosc: %zu bytes do not fit %zu when encoded", nsrc,
                             capacity);
+    static const int flags[] = {0, CM_BLOSC_SHUFFLED, CM_BLOSC_BITSHUFFLED};
     int format = own_format(b);
     if (format >= 0)
-        return cm_blosc_frame_encode(format, b->level, b->shuffle == BLOSC_SHUFFLE, b->typesize,
+        return cm_blosc_frame_encode(format, b->level, flags[b->shuffle], b->typesize,
                                      (uint32_t)b->blocksize, work, src, nsrc, dst, nout, err);
+    if (blosc_compname_to_compcode(b->compressor) < 0)
+        return no_compressor(b->compressor, err);
     /* Given more room than a plain copy takes, c-blosc may use it; given just that, it copies. */
     int n = blosc_compress_ctx(b->level, b->shuffle, b->typesize, nsrc, src, dst,
                                nsrc + CM_BLOSC_HEADER, b->compressor, (size_t)b->blocksize, 1);
@@ -219,6 +226,9 @@ static int blosc_decode(const cm_codec *codec, cm_codec_work *work, const void *
         return 0;
     if (cm_blosc_frame_is_ours(&h))
         return cm_blosc_frame_decode(&h, work, src, dst, err);
+    const char *inner = h.format == CM_BLOSC_SNAPPY ? "snappy" : "blosclz";
+    if (blosc_compname_to_compcode(inner) < 0)
+        return no_compressor(inner, err);
     int n = blosc_decompress_ctx(src, dst, h.nbytes, 1);
     if (n < 0 || (uint32_t)n != h.nbytes)
         return cm_error_set(err, CM_EDATA, "blosc: corrupted frame (%zu bytes, %u decoded)", nsrc,

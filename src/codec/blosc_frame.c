@@ -60,6 +60,8 @@ int cm_blosc_header_read(const uint8_t *src, size_t nsrc, cm_blosc_header *out, 
     if (h.nframe != nsrc)
         return cm_error_set(err, CM_EDATA, "blosc: the frame says %u bytes, but there are %zu",
                             h.nframe, nsrc);
+    if (h.format > CM_BLOSC_ZSTD)
+        return cm_error_set(err, CM_EUNSUP, "blosc: unknown inner format %d", h.format);
     if (h.nbytes > INT32_MAX || h.flags & CM_BLOSC_RESERVED || h.typesize == 0 || src[0] < 2)
         return cm_error_set(err, CM_EDATA, "blosc: malformed header");
     if (h.nbytes > 0 && (h.blocksize == 0 || h.blocksize > h.nbytes))
@@ -80,10 +82,52 @@ int cm_blosc_header_read(const uint8_t *src, size_t nsrc, cm_blosc_header *out, 
 
 bool cm_blosc_frame_is_ours(const cm_blosc_header *h)
 {
-    return h->flags & CM_BLOSC_COPIED ||
-           (!(h->flags & CM_BLOSC_BITSHUFFLED) &&
-            (h->format == CM_BLOSC_LZ4 || h->format == CM_BLOSC_ZLIB ||
-             h->format == CM_BLOSC_ZSTD));
+    return h->flags & CM_BLOSC_COPIED || h->format == CM_BLOSC_LZ4 || h->format == CM_BLOSC_ZLIB ||
+           h->format == CM_BLOSC_ZSTD;
+}
+
+/* ---- shuffles ---------------------------------------------------------------------------------
+ */
+
+/* The shuffle that blocks of n bytes really have: 0 when they are stored as they are. */
+static int block_shuffle(const cm_blosc_header *h, uint32_t n)
+{
+    if (h->flags & CM_BLOSC_SHUFFLED && h->typesize > 1)
+        return CM_BLOSC_SHUFFLED;
+    uint32_t nelem = n / h->typesize;
+    return h->flags & CM_BLOSC_BITSHUFFLED && nelem > 0 && nelem % 8 == 0 ? CM_BLOSC_BITSHUFFLED
+                                                                          : 0;
+}
+
+/* Memory that shuffling takes beside source and destination: one block for what comes out of (goes
+ * into) the compressor, one more for the bit shuffle. */
+static size_t shuffle_room(const cm_blosc_header *h)
+{
+    if (h->flags & CM_BLOSC_SHUFFLED && h->typesize > 1)
+        return h->blocksize;
+    return h->flags & CM_BLOSC_BITSHUFFLED ? 2 * (size_t)h->blocksize : 0;
+}
+
+static void shuffle_block(const cm_blosc_header *h, int shuffle, const uint8_t *src, uint8_t *dst,
+                          uint8_t *tmp, uint32_t n)
+{
+    uint32_t nelem = n / h->typesize, whole = nelem * h->typesize;
+    if (shuffle == CM_BLOSC_SHUFFLED)
+        cm_shuffle(src, dst, nelem, h->typesize);
+    else
+        cm_bitshuffle(src, dst, tmp, nelem, h->typesize);
+    memcpy(dst + whole, src + whole, n - whole);
+}
+
+static void unshuffle_block(const cm_blosc_header *h, int shuffle, const uint8_t *src, uint8_t *dst,
+                            uint8_t *tmp, uint32_t n)
+{
+    uint32_t nelem = n / h->typesize, whole = nelem * h->typesize;
+    if (shuffle == CM_BLOSC_SHUFFLED)
+        cm_unshuffle(src, dst, nelem, h->typesize);
+    else
+        cm_bitunshuffle(src, dst, tmp, nelem, h->typesize);
+    memcpy(dst + whole, src + whole, n - whole);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------
@@ -142,31 +186,26 @@ int cm_blosc_frame_decode(const cm_blosc_header *h, cm_codec_work *work, const u
         memcpy(dst, src + CM_BLOSC_HEADER, h->nbytes);
         return 0;
     }
-    bool shuffled = h->flags & CM_BLOSC_SHUFFLED && h->typesize > 1;
+    size_t room = shuffle_room(h);
     void *state = h->format == CM_BLOSC_ZSTD   ? cm_work_zstd_decoder(work, err)
                   : h->format == CM_BLOSC_ZLIB ? cm_work_inflater(work, err)
                                                : work;
-    uint8_t *block = shuffled ? cm_work_bytes(work, h->blocksize, err) : NULL;
-    if (!state || (shuffled && !block))
+    uint8_t *block = room ? cm_work_bytes(work, room, err) : NULL;
+    if (!state || (room && !block))
         return CM_ENOMEM;
     size_t starts_end = CM_BLOSC_HEADER + 4 * (size_t)h->nblocks;
     for (uint32_t b = 0; b < h->nblocks; b++) {
         uint32_t n = block_nbytes(h, b);
-        uint8_t *out = dst + (size_t)b * h->blocksize;
+        int shuffle = block_shuffle(h, n);
+        uint8_t *out = dst + (size_t)b * h->blocksize, *to = shuffle ? block : out;
         size_t start = cm_load_le32(src + CM_BLOSC_HEADER + 4 * (size_t)b);
-        const uint8_t *from = shuffled ? block : out, *stored;
-        if (start < starts_end ||
-            decode_block(h, state, src, start, shuffled ? block : out, n, &stored))
+        const uint8_t *stored;
+        if (start < starts_end || decode_block(h, state, src, start, to, n, &stored))
             return cm_error_set(err, CM_EDATA, "blosc: corrupted block %u of %u", b, h->nblocks);
-        if (stored)
-            from = stored;
-        if (shuffled) {
-            uint32_t nelem = n / h->typesize, whole = nelem * h->typesize;
-            cm_unshuffle(from, out, nelem, h->typesize);
-            memcpy(out + whole, from + whole, n - whole);
-        } else if (stored) {
+        if (shuffle)
+            unshuffle_block(h, shuffle, stored ? stored : block, out, block + h->blocksize, n);
+        else if (stored)
             memcpy(out, stored, n);
-        }
     }
     return 0;
 }
@@ -251,18 +290,17 @@ static void write_header(uint8_t *dst, int flags, uint32_t typesize, uint32_t nb
 }
 
 /* All blocks; the bytes of the frame, or 0 if they are not fewer than a copy. */
-static size_t encode_blocks(const cm_blosc_header *h, int level, bool shuffle, void *state,
-                            uint8_t *block, const uint8_t *src, uint8_t *dst)
+static size_t encode_blocks(const cm_blosc_header *h, int level, void *state, uint8_t *block,
+                            const uint8_t *src, uint8_t *dst)
 {
     size_t limit = (size_t)h->nbytes + CM_BLOSC_HEADER;
     size_t at = CM_BLOSC_HEADER + 4 * (size_t)h->nblocks;
     for (uint32_t b = 0; b < h->nblocks; b++) {
         uint32_t n = block_nbytes(h, b), nsplits = block_splits(h, n), part = n / nsplits;
         const uint8_t *from = src + (size_t)b * h->blocksize;
+        int shuffle = block_shuffle(h, n);
         if (shuffle) {
-            uint32_t nelem = n / h->typesize, whole = nelem * h->typesize;
-            cm_shuffle(from, block, nelem, h->typesize);
-            memcpy(block + whole, from + whole, n - whole);
+            shuffle_block(h, shuffle, from, block, block + h->blocksize, n);
             from = block;
         }
         if (at >= limit)
@@ -286,9 +324,9 @@ static size_t encode_blocks(const cm_blosc_header *h, int level, bool shuffle, v
     return at < limit ? at : 0;
 }
 
-int cm_blosc_frame_encode(int format, int level, bool shuffle, uint32_t typesize,
-                          uint32_t blocksize, cm_codec_work *work, const uint8_t *src, size_t nsrc,
-                          uint8_t *dst, size_t *nout, cm_error *err)
+int cm_blosc_frame_encode(int format, int level, int shuffle, uint32_t typesize, uint32_t blocksize,
+                          cm_codec_work *work, const uint8_t *src, size_t nsrc, uint8_t *dst,
+                          size_t *nout, cm_error *err)
 {
     if (typesize > UINT8_MAX)
         typesize = 1; /* as c-blosc does */
@@ -300,17 +338,17 @@ int cm_blosc_frame_encode(int format, int level, bool shuffle, uint32_t typesize
         .format = format,
     };
     h.nblocks = n ? (n - 1) / h.blocksize + 1 : 0;
-    h.flags = format << 5 | (shuffle ? CM_BLOSC_SHUFFLED : 0) |
+    h.flags = format << 5 | shuffle |
               (encoder_splits(format, typesize, h.blocksize) ? 0 : CM_BLOSC_NOT_SPLIT);
     size_t size = 0;
     if (level > 0 && n >= CM_BLOSC_MIN_NBYTES &&
         (size_t)h.nblocks * 4 < n) { /* else a copy is smaller for sure */
-        bool moved = shuffle && typesize > 1;
+        size_t room = shuffle_room(&h);
         void *state = encoder(format, level, work, err);
-        uint8_t *block = moved ? cm_work_bytes(work, h.blocksize, err) : NULL;
-        if (!state || (moved && !block))
+        uint8_t *block = room ? cm_work_bytes(work, room, err) : NULL;
+        if (!state || (room && !block))
             return CM_ENOMEM;
-        size = encode_blocks(&h, level, moved, state, block, src, dst);
+        size = encode_blocks(&h, level, state, block, src, dst);
     }
     if (size == 0) {
         h.flags |= CM_BLOSC_COPIED;

@@ -37,11 +37,11 @@ bool cm_blosc_frame_is_ours(const cm_blosc_header *h);
 int cm_blosc_frame_decode(const cm_blosc_header *h, cm_codec_work *work, const uint8_t *src,
                           uint8_t *dst, cm_error *err);
 
-/* Encode with this format (lz4, zlib or zstd), with or without byte shuffle. dst has nsrc +
- * CM_BLOSC_HEADER bytes or more. */
-int cm_blosc_frame_encode(int format, int level, bool shuffle, uint32_t typesize,
-                          uint32_t blocksize, cm_codec_work *work, const uint8_t *src, size_t nsrc,
-                          uint8_t *dst, size_t *nout, cm_error *err);
+/* Encode with this format (lz4, zlib or zstd). shuffle: 0, CM_BLOSC_SHUFFLED or
+ * CM_BLOSC_BITSHUFFLED. dst has nsrc + CM_BLOSC_HEADER bytes or more. */
+int cm_blosc_frame_encode(int format, int level, int shuffle, uint32_t typesize, uint32_t blocksize,
+                          cm_codec_work *work, const uint8_t *src, size_t nsrc, uint8_t *dst,
+                          size_t *nout, cm_error *err);
 
 /* zstd's level for blosc's 1..9. */
 int cm_blosc_zstd_level(int level);

@@ -52,9 +52,15 @@ int cm_chain_alloc(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **ou
 
 int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err)
 {
-    if (dtype.kind == CM_NONE || dtype.kind == CM_STRING || dtype.size == 0)
+    if (dtype.kind == CM_NONE || dtype.size == 0)
         return cm_error_set(err, CM_EINVAL, "bytes cannot hold this type: cells of no fixed size");
-    return cm_chain_alloc(dtype, ndim, shape, out, err);
+    int r = cm_chain_alloc(dtype, ndim, shape, out, err);
+    if (r == 0 && dtype.kind == CM_STRING) {
+        (*out)->a2b = CM_A2B_VLEN;
+        (*out)->stored_size = 0;
+        (*out)->endian_given = false;
+    }
+    return r;
 }
 
 int cm_chain_append(cm_chain *chain, cm_codec *stage, cm_error *err)

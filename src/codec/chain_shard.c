@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "codec/codec.h"
+#include "codec/codec_private.h"
 
 int cm_chain_new_sharding(cm_chain *inner, const int64_t *shape, cm_chain **out, cm_error *err)
 {
@@ -18,8 +18,8 @@ int cm_chain_new_sharding(cm_chain *inner, const int64_t *shape, cm_chain **out,
         if (counts[i] < 1 || shape[i] % inner->shape[i])
             r = cm_error_set(err, CM_EINVAL, "a shard's length is no multiple of the chunk's");
     }
-    if (!r)
-        r = cm_chain_new(inner->dtype, inner->ndim, shape, &c, err);
+    if (!r) /* not cm_chain_new, which refuses strings: their bytes are the inner chain's matter */
+        r = cm_chain_alloc(inner->dtype, inner->ndim, shape, &c, err);
     if (!r) {
         c->a2b = CM_A2B_SHARDING;
         c->inner = cm_chain_ref(inner);

@@ -156,7 +156,9 @@ typedef struct cm_chain {
 cm_chain *cm_chain_ref(cm_chain *chain);
 void cm_chain_unref(cm_chain *chain);
 
-/* A chain of "bytes" in little-endian order for this chunk shape, no stages. */
+/* A chain of "bytes" in little-endian order (vlen-utf8 for strings) for this chunk shape, no
+ * stages.
+ */
 int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err);
 int cm_chain_append(cm_chain *chain, cm_codec *stage,
                     cm_error *err); /* takes stage, also on failure */

@@ -78,6 +78,11 @@ void cm_unshuffle_scalar(const void *src, void *dst, size_t nelem, size_t size);
 size_t cm_shuffle_kernel(const void *src, void *dst, size_t nelem, size_t size, bool forward,
                          int level);
 
+/* blosc's bit shuffle (bitshuffle.c) of nelem (a multiple of 8) elements, and back. tmp: as many
+ * bytes as src. The buffers do not overlap. */
+void cm_bitshuffle(const void *src, void *dst, void *tmp, size_t nelem, size_t size);
+void cm_bitunshuffle(const void *src, void *dst, void *tmp, size_t nelem, size_t size);
+
 /* ---- chains -----------------------------------------------------------------------------------
  */
 

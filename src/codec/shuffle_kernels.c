@@ -9,7 +9,13 @@
  *
  * The choice of instructions is made at run time, per call: it is one load and a test.
  *
- * Measured: see bench/ and the numbers in tests/test_codec_shuffle.c's prose.
+ * Measured on 33 MB, one core of an EPYC (memcpy 18.9 GB/s), in GB/s, unshuffle / shuffle:
+ *
+ *     size    scalar        SSE2          AVX2
+ *     2       2.2 / 2.5     21.0 / 18.3   25.5 / 17.8
+ *     4       2.5 / 2.8     18.1 / 13.1   21.1 / 16.1
+ *     8       2.0 / 2.5     14.2 /  8.8   19.1 / 10.9
+ *     16      2.1 / 2.5     10.8 /  6.3   12.8 /  8.4
  */
 #include <stdint.h>
 #include <string.h>

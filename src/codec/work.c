@@ -2,8 +2,9 @@
  *
  * zstd's contexts are 0.1 to 80 MB and libdeflate's compressors 0.1 to 9 MB: making them per chunk
  * costs page faults that rival the work itself. So each is made on first use and kept until the
- * work is freed; in a steady state decoding and encoding allocate nothing. The cost is charged
- * through the codecs' scratch(). One thread at a time uses a work.
+ * work is freed; in a steady state decoding and encoding allocate nothing (but for what is left to
+ * c-blosc: blosclz, snappy and lz4hc, which allocates per chunk). The cost is charged through the
+ * codecs' scratch(). One thread at a time uses a work.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <libdeflate.h>
@@ -90,14 +91,13 @@ void *cm_work_zstd_encoder(cm_codec_work *work, int level, bool checksum, cm_err
     ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
     work->zstd_level = level;
     work->zstd_checksum = checksum;
+    /* Both were checked when the codec was made: nothing but memory can be wrong here. */
     size_t a = ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level);
     size_t b = ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, checksum);
     if (ZSTD_isError(a) || ZSTD_isError(b)) {
         ZSTD_freeCCtx(c);
         work->zstd_encoder = NULL;
-        cm_error_set(err, CM_EINVAL, "zstd: level %d: %s", level,
-                     ZSTD_getErrorName(ZSTD_isError(a) ? a : b));
-        return NULL;
+        return no_state("a zstd encoder", err);
     }
     return c;
 }

@@ -58,9 +58,16 @@ int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, 
         return CM_ENOMEM;
     size_t i = a->count++;
     a->items[i] = (cm_attribute){own, value, dtype};
+    int r = 0;
     if (a->names.nslots)
-        return cm_name_table_add(&a->names, own, (int64_t)i, err);
-    return a->count > TABLE_FROM ? index_names(a, err) : 0;
+        r = cm_name_table_add(&a->names, own, (int64_t)i, err);
+    else if (a->count > TABLE_FROM)
+        r = index_names(a, err);
+    if (r) {
+        a->count--;
+        free(own);
+    }
+    return r;
 }
 
 bool cm_attributes_delete(cm_attributes *a, const char *name)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "array/compose.h"
 #include "base/bytes.h"
 #include "dataset/dataset_private.h"
 
@@ -94,13 +95,17 @@ int cm_variable_chunk_info(cm_context *ctx, const cm_variable *v, const int64_t 
         return v->problem ? v->problem->code
                           : cm_error_set(err, CM_EUNSUP, "the variable has no array");
     }
-    if (!cm_array_is_chunked(v->array)) {
-        cm_error_set(err, CM_EUNSUP, "the variable is %s: it has no chunks of its own",
-                     v->array->vt->kind);
+    /* Other values (text out of characters, say), the same chunks. */
+    const cm_array *a = v->array;
+    for (const cm_array *src = a; src; src = cm_array_map_source(src))
+        a = src;
+    if (!cm_array_is_chunked(a)) {
+        cm_error_set(err, CM_EUNSUP, "the variable is put together (%s): no chunks of its own",
+                     a->vt->kind);
         cm_error_variable(err, v->path);
         return CM_EUNSUP;
     }
-    int r = of_chunked(v->array, coord, out, err);
+    int r = of_chunked(a, coord, out, err);
     if (r) {
         cm_error_object(err, v->group->dataset->uri);
         cm_error_variable(err, v->path);

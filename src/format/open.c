@@ -188,7 +188,7 @@ static void tidy(char *path)
     }
     *to = 0;
     if (to == path)
-        strcpy(path, "/"); /* it was "/.": there is room */
+        memcpy(path, "/", 2); /* it was "/.": there is room */
     else if (to > path + 1 && to[-1] == '/')
         to[-1] = 0;
 }

@@ -1,6 +1,6 @@
 /* format/recognise.c: what a file is, by its content.
  *
- * Names lie: .nc may be NetCDF-3, HDF5, an HTML page with a login form or the stub of a Git LFS
+ * Names lie: .nc may be NetCDF-3, HDF5, an HTML page with a login form or the pointer of a Git LFS
  * file. So only content counts. Beside the two formats that are read, a table of magic numbers
  * names what people really pass by mistake, and says what to do about it.
  *
@@ -54,7 +54,7 @@ static const magic table[] = {
     MAGIC(0, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     MAGIC(0, "PK\x03\x04", "a zip archive", "unpack it first; a zipped Zarr store then opens"),
     MAGIC(257, "ustar", "a tar archive", "unpack it first"),
-    MAGIC(0, "version https://git-lfs.github.com/spec", "a Git LFS stub, not the data",
+    MAGIC(0, "version https://git-lfs.github.com/spec", "a Git LFS pointer, not the data",
           "fetch the data: git lfs pull"),
     MAGIC(0, "\x93NUMPY", "a NumPy array", no_image),
     MAGIC(0, "PAR1", "a Parquet file", "name a NetCDF or Zarr dataset"),

@@ -15,7 +15,7 @@
  * sides (copy_blocked), with the kernels of transpose.c inside. Nothing at all: one row.
  *
  * A byte swap is done on the way when rows are copied; in a transpose, on the rows of the tile just
- * written, which are still in the first-level cache: fewer kernels, and memory sees one pass.
+ * just written, which are still in the first-level cache: fewer kernels, and memory sees one pass.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -159,9 +159,7 @@ static void copy_tile(const copy_plan *p, const int64_t *e, int a, int b, uint8_
     int64_t i[CM_MAX_DIMS] = {0};
     for (;;) {
         if (transpose) {
-            cm_transpose(p->cell, d, a0.ds, s, a1.ss, a0.n, a1.n);
-            for (int64_t r = 0; p->word && r < a0.n; r++)
-                cm_swap_bytes(d + r * a0.ds, (size_t)(a1.n * cell), p->word);
+            cm_transpose(p->cell, d, a0.ds, s, a1.ss, a0.n, a1.n, p->word);
         } else {
             copy_plane(p, d, s, &a0, &a1);
         }
@@ -185,7 +183,7 @@ static void copy_tile(const copy_plan *p, const int64_t *e, int a, int b, uint8_
 static void copy_blocked(const copy_plan *p, int a, int b)
 {
     int64_t block[CM_MAX_DIMS], at[CM_MAX_DIMS] = {0}, e[CM_MAX_DIMS];
-    choose_blocks(p, 256, block);
+    choose_blocks(p, p->cell < 4 ? 512 : 1024, block);
     for (;;) {
         uint8_t *d = p->dst;
         const uint8_t *s = p->src;
@@ -212,7 +210,12 @@ void cm_nd_copy(int ndim, const int64_t *n, size_t size, void *dst, const int64_
 {
     assert(ndim >= 0 && ndim <= CM_MAX_DIMS);
     assert(swap_word <= 1 || size % swap_word == 0);
-    copy_plan p = {.cell = size, .word = swap_word > 1 ? swap_word : 0, .dst = dst, .src = src};
+    copy_plan p; /* field by field: clearing all axes would cost more than a small copy */
+    p.naxes = 0;
+    p.cell = size;
+    p.word = swap_word > 1 ? swap_word : 0;
+    p.dst = dst;
+    p.src = src;
     if (size == 0 || !normalise(&p, ndim, n, dst_strides, src_strides))
         return;
     if (p.naxes == 0) {

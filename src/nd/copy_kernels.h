@@ -14,9 +14,9 @@ void cm_copy_row(size_t cell, uint32_t word, uint8_t *d, int64_t ds, const uint8
                  int64_t n);
 
 /* Transposes: cell (i, j) goes from s + j * ss + i * cell to d + i * ds + j * cell, for i < n0 and
- * j < n1. For cells of 1, 2, 4, 8 and 16 bytes. */
+ * j < n1, with groups of word bytes reversed. For cells of 1, 2, 4, 8 and 16 bytes. */
 bool cm_transpose_can(size_t cell);
 void cm_transpose(size_t cell, uint8_t *d, int64_t ds, const uint8_t *s, int64_t ss, int64_t n0,
-                  int64_t n1);
+                  int64_t n1, uint32_t word);
 
 #endif

@@ -58,7 +58,14 @@ static inline void copy_short(uint8_t *d, const uint8_t *s, size_t n)
 static inline __attribute__((always_inline)) void row_of(size_t cell, uint8_t *d, int64_t ds,
                                                          const uint8_t *s, int64_t ss, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++, d += ds, s += ss)
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4, d += 4 * ds, s += 4 * ss) {
+        memcpy(d, s, cell);
+        memcpy(d + ds, s + ss, cell);
+        memcpy(d + 2 * ds, s + 2 * ss, cell);
+        memcpy(d + 3 * ds, s + 3 * ss, cell);
+    }
+    for (; i < n; i++, d += ds, s += ss)
         memcpy(d, s, cell);
 }
 

@@ -1,9 +1,12 @@
 /* nd/swap.c: reversing the bytes of words, in place and on the way of a copy.
  *
- * Written with the compiler's own vectors of 16 bytes and only shifts, which every CPU has: a
- * 2-byte swap is a shift left or a shift right, a 4-byte swap is that and a rotation by 16, an
- * 8-byte swap that and a rotation by 32. The loop is bound by memory well before it is bound by
- * this.
+ * Words of 2 and 4 bytes go through the compiler's own vectors of 16 bytes and only shifts, which
+ * every CPU has: a 2-byte swap is a shift left or a shift right, a 4-byte swap that and a rotation
+ * by 16. Words of 8 bytes would need two more steps, and the CPU's own bswap on general registers,
+ * eight bytes an instruction, is faster. All three are bound by memory, not by this.
+ *
+ * Measured (gcc 12 -O2, EPYC, GB/s; 64 MB: memcpy 19, every swap 18 to 20; 256 KB: words of 2 bytes
+ * 30, of 4 bytes 30, of 8 bytes 15 with shifts and 43 with bswap).
  */
 #include <string.h>
 
@@ -12,18 +15,13 @@
 
 typedef uint16_t v16 __attribute__((vector_size(16)));
 typedef uint32_t v32 __attribute__((vector_size(16)));
-typedef uint64_t v64 __attribute__((vector_size(16)));
 
 static inline __attribute__((always_inline)) v16 swap_vector(v16 x, uint32_t word)
 {
     x = (v16)(x << 8 | x >> 8);
-    if (word >= 4) {
+    if (word == 4) {
         v32 y = (v32)x;
         x = (v16)(y << 16 | y >> 16);
-    }
-    if (word == 8) {
-        v64 y = (v64)x;
-        x = (v16)(y << 32 | y >> 32);
     }
     return x;
 }
@@ -32,13 +30,14 @@ static inline __attribute__((always_inline)) void swap_run(uint8_t *d, const uin
                                                            size_t nbytes, uint32_t word)
 {
     size_t i = 0;
-    for (; i + 16 <= nbytes; i += 16) {
+    for (; word != 8 && i + 16 <= nbytes; i += 16) {
         v16 x;
         memcpy(&x, s + i, 16);
         x = swap_vector(x, word);
         memcpy(d + i, &x, 16);
     }
-    for (; i < nbytes; i += word) {
+    _Pragma("GCC unroll 4") for (; i < nbytes; i += word)
+    {
         uint64_t x = 0;
         memcpy(&x, s + i, word);
         x = __builtin_bswap64(x) >> (64 - 8 * word);

@@ -122,16 +122,16 @@ static char *number_text(double v, bool single, char *buf)
 {
     char *p = buf;
     if (isnan(v))
-        return strcpy(buf, "NaN");
+        return memcpy(buf, "NaN", sizeof "NaN");
     if (signbit(v))
         *p++ = '-';
     v = fabs(v);
     if (isinf(v))
-        strcpy(p, "Infinity");
+        memcpy(p, "Infinity", sizeof "Infinity");
     else if (v < 1e15 && v == (double)(int64_t)v && !single)
-        sprintf(p, "%lld.0", (long long)v);
+        snprintf(p, 32, "%lld.0", (long long)v);
     else if (v == 0)
-        strcpy(p, "0.0");
+        memcpy(p, "0.0", sizeof "0.0");
     else
         *lay_out(shortest(v, single), p) = 0;
     return buf;

@@ -80,6 +80,11 @@ void cm_blocks_init(cm_blocks *b, cm_context *ctx, cm_array *const *arrays, int 
                 step = cm_max_i64(step, widest(cm_array_grid(arrays[k], i)));
         b->size[i] = cm_max_i64(1, cm_min_i64(step, b->shape[i]));
     }
+    b->workers = 1;
+    if (empty) {
+        b->n = 0;
+        return;
+    }
     uint64_t target = limit / (uint64_t)(16 * threads);
     target = target > TARGET ? TARGET : target < LEAST ? LEAST : target;
     shrink(b, limit / 8 / weight);
@@ -92,8 +97,6 @@ void cm_blocks_init(cm_blocks *b, cm_context *ctx, cm_array *const *arrays, int 
         b->count[i] = cm_ceil_div(b->shape[i], b->size[i]);
         b->n *= b->count[i]; /* fits: at most the number of cells */
     }
-    if (empty)
-        b->n = 0;
 }
 
 cm_box cm_blocks_box(const cm_blocks *b, int64_t i)

@@ -159,7 +159,7 @@ static cm_json *value_json(cm_json_doc *doc, cm_dtype dtype, const void *bytes, 
     for (size_t i = 0; i < nbytes && i < 32; i++)
         snprintf(hex + 2 + 2 * i, 3, "%02x", ((const unsigned char *)bytes)[i]);
     if (nbytes > 32)
-        strcat(hex, "...");
+        memcpy(hex + 2 + 2 * 32, "...", sizeof "...");
     return cm_json_new_string(doc, hex);
 }
 

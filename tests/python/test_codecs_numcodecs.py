@@ -211,7 +211,8 @@ def test_hdf5(pipe, rng):
 def main():
     here = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pipe", default=here / "build/debug/tests/cm_codec_pipe")
+    parser.add_argument("--pipe", default=os.environ.get(
+        "CM_CODEC_PIPE", here / "build/debug/tests/cm_codec_pipe"))
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     args = parser.parse_args()
     print(f"# seed {args.seed}; zarr {zarr.__version__}, numcodecs {numcodecs.__version__}")

@@ -168,7 +168,7 @@ def compare_strings_with_xarray(tool, path, lines, unlimited):
             want = np.asarray(ds[name].values)
             cells = split_strings(run(tool, "--raw", line["path"], path).stdout)
             check(list(ds[name].dims) == line["dims"] and want.dtype.kind == "S" and
-                  [bytes(s) for s in want.ravel()] == cells, f"{path}: {name} as xarray has it: {ds[name].dims} {want!r}, {line["dims"]} {cells}")
+                  [bytes(s) for s in want.ravel()] == cells, f"{path}: {name} as xarray has it: {ds[name].dims} {want!r}, {line['dims']} {cells}")
 
 
 def random_values(rng, dtype, shape):
@@ -214,7 +214,7 @@ def write_random(rng, path, form):
             ds.createDimension(name, None if name == record else lengths[name])
         random_attributes(rng, ds, types, "g")
         fixed = [d for d in lengths if d != record]
-        todo = []
+        pending = []
         for i in range(rng.randint(0, 8)):
             dims = [rng.choice(fixed) for _ in range(rng.randint(0, 3))] if fixed else []
             if record in lengths and rng.random() < 0.6:
@@ -229,8 +229,8 @@ def write_random(rng, path, form):
                 else f"v{i}-{rng.choice(['é', 'B', '@'])}"
             v = ds.createVariable(name, dtype, dims, **options)
             random_attributes(rng, v, types, "v")
-            todo.append((v, dims))
-        for v, dims in todo:
+            pending.append((v, dims))
+        for v, dims in pending:
             v.set_auto_maskandscale(False)
             v.set_auto_chartostring(False)
             count = [rng.randint(0, lengths[d]) if d == record else lengths[d] for d in dims]
@@ -256,7 +256,7 @@ def write_scipy(rng, path, version):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--dump", default="build/debug/tests/cm_dump")
+    parser.add_argument("--dump", default=os.environ.get("CM_DUMP", "build/debug/tests/cm_dump"))
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()

@@ -53,10 +53,10 @@ def fnv1a(data):
 
 def cells_bytes(a):
     a = np.asarray(a)
-    if a.dtype.kind in "OTU":
+    if a.dtype.kind in "OTUS":
         out = bytearray()
         for s in a.ravel():
-            raw = str(s).encode()
+            raw = s if isinstance(s, bytes) else str(s).encode()
             out += len(raw).to_bytes(4, "little") + raw
         return bytes(out)
     return np.ascontiguousarray(a.astype(a.dtype.newbyteorder("="))).tobytes()
@@ -84,8 +84,9 @@ def same(a, b):
                                              and a == b)
 
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-          "float32", "float64", "complex64", "complex128", "str"]
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "float16", "float32", "float64", "complex64", "complex128", "str", "U5", "S6"]
+TEXT = ("str", "U5", "S6")
 
 
 def values(shape, dtype, salt):
@@ -94,6 +95,10 @@ def values(shape, dtype, salt):
     if dtype == "str":
         words = [("é" * (int(k) % 4)) + f"w{int(k) % 1000}" if k % 5 else "" for k in i]
         return np.array(words, dtype=object).reshape(shape)
+    if dtype in ("U5", "S6"):
+        words = ["é€😀w"[int(k) % 5:] + str(int(k) % 10) if k % 4 else "" for k in i]
+        return np.array([w.encode()[:6].decode(errors="ignore").encode() if dtype == "S6" else w
+                         for w in words] or [""], dtype)[:n].reshape(shape)
     if dtype == "bool":
         return (i // 8 % 3 == 0).reshape(shape)
     kind = np.dtype(dtype)
@@ -112,6 +117,10 @@ def values(shape, dtype, salt):
 def fill_of(dtype, i):
     if dtype == "str":
         return ["", "fill é"][i % 2]
+    if dtype == "U5":
+        return ["", "füll"][i % 2]
+    if dtype == "S6":
+        return [b"", "fé".encode()][i % 2]
     if dtype == "bool":
         return bool(i % 2)
     kind = np.dtype(dtype)
@@ -144,7 +153,7 @@ def v3_codecs(rng, dtype, chunk):
     filters = []
     if nd > 1 and rng.random() < 0.4:
         filters = [TransposeCodec(order=tuple(rng.sample(range(nd), nd)))]
-    size = 1 if dtype == "str" else np.dtype(dtype).itemsize
+    size = 1 if dtype in TEXT else np.dtype(dtype).itemsize
     choice = rng.choice(["none", "zstd", "gzip", "blosc", "crc", "zstd+crc", "gzip+zstd"])
     blosc = BloscCodec(cname=rng.choice(["lz4", "lz4hc", "zstd", "zlib", "blosclz"]), clevel=5,
                        shuffle=rng.choice(["noshuffle", "shuffle", "bitshuffle"]), typesize=size)
@@ -154,7 +163,8 @@ def v3_codecs(rng, dtype, chunk):
                    "gzip+zstd": [GzipCodec(level=1), ZstdCodec(level=1)]}[choice]
     serializer = "auto"
     if dtype != "str":
-        serializer = BytesCodec(endian=rng.choice(["little", "big"]) if size > 1 else None)
+        wide = size > 1 or dtype == "U5"
+        serializer = BytesCodec(endian=rng.choice(["little", "big"]) if wide else None)
     return filters, serializer, compressors
 
 
@@ -171,7 +181,8 @@ def make_v3(group, rng):
             more = {}
             if sharded:
                 # 1: index at the end, 2: at the start, 3: shards in shards
-                inner = ShardingCodec(chunk_shape=chunk, codecs=[*filters, serializer, *compressors],
+                inner = ShardingCodec(chunk_shape=chunk,
+                                      codecs=[*filters, serializer, *compressors],
                                       index_location="start" if sharded == 2 else "end")
                 outer = tuple(2 * c for c in chunk)
                 if sharded == 3:
@@ -206,8 +217,8 @@ def make_v2(group, rng):
         typestr = dtype
         filters = None
         if dtype != "str":
-            typestr = rng.choice("<>") + np.dtype(dtype).str[1:]
-            if rng.random() < 0.3:
+            typestr = rng.choice("<>") + np.dtype(dtype).str[1:] if dtype != "S6" else "|S6"
+            if rng.random() < 0.3 and dtype not in TEXT:
                 filters = [numcodecs.Shuffle(np.dtype(dtype).itemsize)]
         attributes = {"n": n, "x": [1.5, float("inf")]}
         names = None
@@ -293,7 +304,8 @@ def compare_xarray(tool, path, group, lines, xr):
             continue
         check(line["dims"] == list(v.dims), f"dims {line['dims']} of {label}")
         if v.size:
-            check(line["fnv1a"] == fnv1a(cells_bytes(v.values)), f"cells {line['first']} of {label}")
+            check(line["fnv1a"] == fnv1a(cells_bytes(v.values)),
+                  f"cells {line['first']} of {label}")
         attrs = {k: a["value"] for k, a in line["attrs"].items()}
         check(same(attrs, {k: plain(x) for k, x in v.attrs.items()}),
               f"{label}: attributes {attrs} want {v.attrs}")
@@ -309,7 +321,7 @@ def xarray_stores(tool, folder, rng):
         print(f"# SKIP xarray: {why}")
         return
     variables = {}
-    for i, dtype in enumerate(d for d in DTYPES if d != "str"):
+    for i, dtype in enumerate(d for d in DTYPES if d not in TEXT):
         data = values((4, 5), dtype, i)
         attrs = {"units": "K", "scale": np.float32(0.1), "range": np.array([-1, 2], "i2"),
                  "huge": np.uint64(2**64 - 1), "bad": np.nan, "coordinates": "x y"}
@@ -318,6 +330,8 @@ def xarray_stores(tool, folder, rng):
             attrs["_FillValue"] = np.array([fill], dtype)[0] if dtype != "bool" else fill
         variables[f"v_{dtype}"] = (("y", "x"), data, attrs)
     variables["text"] = (("y",), np.array(["a", "", "éé", "long " * 9], dtype=object))
+    variables["letters"] = (("y",), np.array(["a", "", "éé", "x y"]))
+    variables["bytes"] = (("y",), np.array([b"a", b"", "é".encode(), b"x y"]))
     variables["scalar"] = ((), np.float64(3.5), {"_FillValue": 1e20})
     variables["empty"] = (("none", "x"), np.zeros((0, 5), "i4"))
     ds = xr.Dataset(variables, attrs={"title": "é", "list": [1.5, 2], "nothing": ""})
@@ -341,7 +355,7 @@ def tensorstore_stores(tool, folder, rng):
     except ImportError as why:
         print(f"# SKIP tensorstore: {why}")
         return
-    for i, dtype in enumerate(d for d in DTYPES if d != "str"):
+    for i, dtype in enumerate(d for d in DTYPES if d not in TEXT):
         data = values((9, 10), dtype, i)
         inner = [{"name": "transpose", "configuration": {"order": [1, 0]}},
                  {"name": "bytes", "configuration": {"endian": "big"}},

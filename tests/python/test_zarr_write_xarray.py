@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Zarr stores written by chunkmill, read by xarray, against those that xarray writes itself.
 
-    python test_zarr_write_xarray.py [--command "build/debug/chunkmill rechunk --zarr {format} {src} {dst}"]
+    python test_zarr_write_xarray.py [--command "chunkmill rechunk --zarr {format} {src} {dst}"]
 
 For each source (NetCDF, Zarr v2 and v3) and each target format: xarray opens chunkmill's store
 without a warning and sees the same variables, dimensions, values (to the bit) and attributes as in
@@ -168,7 +168,8 @@ def validate(path, form, what):
 
 def compare(mine, theirs, source, what):
     check(same_attrs(mine.attrs, theirs.attrs), f"{what}: attributes {mine.attrs} {theirs.attrs}")
-    check(set(mine.variables) == set(theirs.variables), f"{what}: {set(mine.variables) ^ set(theirs.variables)}")
+    check(set(mine.variables) == set(theirs.variables),
+          f"{what}: {set(mine.variables) ^ set(theirs.variables)}")
     check(dict(mine.sizes) == dict(theirs.sizes), f"{what}: {mine.sizes} {theirs.sizes}")
     check(set(mine.coords) == set(theirs.coords), f"{what}: {mine.coords} {theirs.coords}")
     for name in set(mine.variables) & set(theirs.variables):
@@ -196,8 +197,8 @@ def one(command, folder, source, engine, form):
         return
     validate(mine, form, what)
     for group in groups_of(source, engine):
-        src = xr.open_dataset(source, engine=engine, decode_cf=False,
-                              **({"group": group, "chunks": None} if engine == "zarr" else {})).load()
+        more = {"group": group, "chunks": None} if engine == "zarr" else {}
+        src = xr.open_dataset(source, engine=engine, decode_cf=False, **more).load()
         raw(src).to_zarr(theirs, group=group, zarr_format=form, mode="a", consolidated=False)
         zarr.consolidate_metadata(str(theirs))
         for decode in (False, True):
@@ -211,8 +212,9 @@ def one(command, folder, source, engine, form):
 def main():
     here = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser()
-    parser.add_argument("--command", default=os.environ.get("CM_RECHUNK") or
-                        f"{here}/build/debug/chunkmill rechunk --quiet --zarr {{format}} {{src}} {{dst}}")
+    program = os.environ.get("CM_PROGRAM", str(here / "build/debug/chunkmill"))
+    parser.add_argument("--command",
+                        default=program + " rechunk --quiet --zarr {format} {src} {dst}")
     parser.add_argument("--sources", default="netcdf4,netcdf3,zarr")
     parser.add_argument("--keep", help="folder for the stores, kept")
     options = parser.parse_args()

@@ -29,6 +29,8 @@
 #include "nd/copy.h"
 #include "text/utf8.h"
 
+enum { MAX_STRING = 64 << 20 };
+
 typedef struct cm_nc3_source {
     cm_context *ctx;
     cm_store *store;
@@ -170,9 +172,14 @@ static int make_view(const source *s, const cm_nc3_variable *v, view *out, cm_er
     *out = (view){.dtype = dtype_of(v->type)};
     if (v->type == CM_NC3_CHAR && ndim > 0 && s->joins[cm_nc3_dimid(h, v, ndim - 1)]) {
         int64_t length = h->dimensions[cm_nc3_dimid(h, v, ndim - 1)].length;
-        if (length > UINT32_MAX)
-            return cm_error_set(err, CM_EUNSUP, "its strings are %lld characters long",
+        if ((uint64_t)length > s->version.size) /* an array has a cell of memory for its fill */
+            return cm_error_set(err, CM_EDATA,
+                                "its strings are longer than the file (%lld characters)",
                                 (long long)length);
+        if (length > MAX_STRING)
+            return cm_error_set(err, CM_EUNSUP,
+                                "its strings are %lld characters long, at most %d are read",
+                                (long long)length, MAX_STRING);
         out->dtype.size = (uint32_t)length;
         ndim--;
     }

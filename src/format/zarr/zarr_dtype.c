@@ -46,14 +46,48 @@ int cm_zarr_extension(const cm_json *v, const char *member, const char **name,
     return 0;
 }
 
-int cm_zarr_dtype_parse_v3(const cm_json *data_type, cm_dtype *out, char *text, cm_error *err)
+enum { MAX_WIDTH = 1 << 24 };
+
+cm_dtype cm_zarr_type_stored(const cm_zarr_type *type)
+{
+    return type->cells == CM_ZARR_PLAIN ? type->dtype : cm_dtype_of(CM_BYTES, type->width);
+}
+
+/* Fixed-length text of width bytes. */
+static int set_text(cm_zarr_type *out, cm_zarr_cells cells, uint64_t width, const char *member,
+                    cm_error *err)
+{
+    if (width == 0 || width > MAX_WIDTH || (cells == CM_ZARR_UTF32 && width % 4))
+        return cm_error_set(err, CM_EUNSUP, "\"%s\": \"%.48s\" of %llu bytes is not read", member,
+                            out->text, (unsigned long long)width);
+    out->dtype = cm_dtype_of(CM_STRING, 0);
+    out->cells = cells;
+    out->width = (uint32_t)width;
+    return 0;
+}
+
+static int fixed_length_v3(const char *name, const cm_json *config, cm_zarr_type *out,
+                           cm_error *err)
+{
+    uint64_t width;
+    if (!cm_json_uint64(cm_json_get(config, "length_bytes"), &width) || cm_json_count(config) != 1)
+        return cm_error_set(err, CM_EDATA,
+                            "\"data_type\": the configuration of \"%s\" is not \"length_bytes\"",
+                            name);
+    return set_text(out, !strcmp(name, "fixed_length_utf32") ? CM_ZARR_UTF32 : CM_ZARR_BYTES, width,
+                    "data_type", err);
+}
+
+int cm_zarr_type_parse_v3(const cm_json *data_type, cm_zarr_type *out, cm_error *err)
 {
     const char *name;
     const cm_json *config;
     int r = cm_zarr_extension(data_type, "data_type", &name, &config, err);
     if (r)
         return r;
-    snprintf(text, 64, "%s", name);
+    snprintf(out->text, sizeof out->text, "%s", name);
+    if (!strcmp(name, "fixed_length_utf32") || !strcmp(name, "null_terminated_bytes"))
+        return fixed_length_v3(name, config, out, err);
     cm_kind kind = cm_kind_named(name);
     if (kind == CM_NONE || kind == CM_BYTES) {
         r = cm_error_set(err, CM_EUNSUP, "\"data_type\": cells of type \"%.64s\" are not read",
@@ -65,7 +99,7 @@ int cm_zarr_dtype_parse_v3(const cm_json *data_type, cm_dtype *out, char *text, 
         return cm_error_set(err, CM_EUNSUP,
                             "\"data_type\": \"%s\" with a configuration (\"%.64s\")", name,
                             cm_json_key(config, 0));
-    *out = cm_dtype_of(kind, 0);
+    out->dtype = cm_dtype_of(kind, 0);
     return 0;
 }
 
@@ -91,8 +125,8 @@ static const char *unread_typestr(char kind)
     switch (kind) {
     case 'M': return "datetime64";
     case 'm': return "timedelta64";
-    case 'S': return "fixed-length bytes";
-    case 'U': return "fixed-length UTF-32 text";
+    case 'S':
+    case 'U': return "text of that size or without byte order";
     case 'V': return "raw bytes";
     case 'f':
     case 'c':
@@ -103,34 +137,39 @@ static const char *unread_typestr(char kind)
     }
 }
 
-int cm_zarr_dtype_parse_v2(const cm_json *dtype, cm_dtype *out, bool *big_endian, char *text,
-                           cm_error *err)
+int cm_zarr_type_parse_v2(const cm_json *dtype, cm_zarr_type *out, cm_error *err)
 {
     if (cm_json_is(dtype, CM_JSON_ARRAY)) {
-        snprintf(text, 64, "structured");
+        snprintf(out->text, sizeof out->text, "structured");
         return cm_error_set(err, CM_EUNSUP, "\"dtype\": structured cells are not read");
     }
     const char *s = cm_json_string(dtype);
     if (!s)
         return cm_error_set(err, CM_EDATA, "\"dtype\" must be a string");
-    snprintf(text, 64, "%s", s);
-    *big_endian = s[0] == '>';
+    snprintf(out->text, sizeof out->text, "%s", s);
+    out->big_endian = s[0] == '>';
     if (!s[0] || !strchr("<>|", s[0]))
         return cm_error_set(err, CM_EDATA, "\"dtype\": \"%.64s\" does not begin with <, > or |", s);
     if (!strcmp(s + 1, "O")) {
-        *out = cm_dtype_of(CM_STRING, 0);
+        out->dtype = cm_dtype_of(CM_STRING, 0);
         return 0;
     }
     char *end = NULL;
     unsigned long size = s[1] && s[2] >= '0' && s[2] <= '9' ? strtoul(s + 2, &end, 10) : 0;
-    cm_kind kind = end && !*end ? kind_of_typestr(s[1], size) : CM_NONE;
+    if (!end || *end)
+        size = 0;
+    if (size && s[1] == 'S')
+        return set_text(out, CM_ZARR_BYTES, size, "dtype", err);
+    if (size && s[1] == 'U' && s[0] != '|')
+        return set_text(out, CM_ZARR_UTF32, size > MAX_WIDTH ? size : 4 * size, "dtype", err);
+    cm_kind kind = kind_of_typestr(s[1], size);
     if (kind == CM_NONE) {
         const char *what = unread_typestr(s[1]);
         return what ? cm_error_set(err, CM_EUNSUP, "\"dtype\": \"%.64s\": %s are not read", s, what)
                     : cm_error_set(err, CM_EDATA, "\"dtype\": \"%.64s\" is not a type", s);
     }
-    *out = cm_dtype_of(kind, 0);
-    if (s[0] == '|' && cm_dtype_word(*out) > 1)
+    out->dtype = cm_dtype_of(kind, 0);
+    if (s[0] == '|' && cm_dtype_word(out->dtype) > 1)
         return cm_error_set(err, CM_EDATA, "\"dtype\": \"%.64s\" does not say the byte order", s);
     return 0;
 }

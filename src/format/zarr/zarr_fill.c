@@ -13,10 +13,13 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "format/zarr/zarr_private.h"
+#include "text/utf8.h"
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 
@@ -220,52 +223,75 @@ void cm_zarr_fill_default(cm_dtype dtype, cm_zarr_cell *cell)
 
 /* ---- `_FillValue` ---------------------------------------------------------------------------- */
 
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Exactly the canonical base64 of 8 bytes: 11 digits and '='. */
+/* The base64 of exactly 8 bytes. */
 static bool base64_double(const char *s, double *out)
 {
-    if (!s || strlen(s) != 12 || s[11] != '=')
-        return false;
     uint8_t bytes[9];
-    for (size_t i = 0; i < 12; i += 4) {
-        uint32_t group = 0;
-        for (size_t k = 0; k < 4; k++) {
-            const char *digit = i + k == 11 ? base64_digits : strchr(base64_digits, s[i + k]);
-            if (!digit)
-                return false;
-            group = group << 6 | (uint32_t)(digit - base64_digits);
-        }
-        bytes[i / 4 * 3] = (uint8_t)(group >> 16);
-        bytes[i / 4 * 3 + 1] = (uint8_t)(group >> 8);
-        bytes[i / 4 * 3 + 2] = (uint8_t)group;
-    }
+    size_t n;
+    if (!s || strlen(s) != 12 || !cm_zarr_base64_decode(s, bytes, &n) || n != 8)
+        return false;
     uint64_t bits = cm_load_le64(bytes);
     memcpy(out, &bits, 8);
-    return bytes[8] == 0;
+    return true;
 }
 
 static cm_json *double_base64(cm_json_doc *doc, const cm_json *number)
 {
     double value = 0;
     uint64_t bits;
-    uint8_t bytes[9] = {0};
-    char text[13];
+    uint8_t bytes[8];
+    char text[16];
     cm_json_double(number, &value);
     memcpy(&bits, &value, 8);
     if (isnan(value)) /* JSON's token has no sign or payload, the machine's NaN may have */
         bits = nan_bits(8);
     cm_store_le64(bytes, bits);
-    for (size_t i = 0; i < 3; i++) {
-        uint32_t group = (uint32_t)bytes[3 * i] << 16 | (uint32_t)bytes[3 * i + 1] << 8 |
-                         (uint32_t)bytes[3 * i + 2];
-        for (size_t k = 0; k < 4; k++)
-            text[4 * i + k] = base64_digits[group >> (18 - 6 * k) & 63];
-    }
-    text[11] = '=';
-    text[12] = 0;
+    cm_zarr_base64_encode(bytes, 8, text);
     return cm_json_new_string(doc, text);
+}
+
+/* Base64 of text that a cell of bytes can hold: its length without trailing NULs, or SIZE_MAX. out
+ * has strlen(s) bytes. */
+static size_t base64_text(const char *s, char *out)
+{
+    size_t n;
+    if (!cm_zarr_base64_decode(s, (uint8_t *)out, &n))
+        return SIZE_MAX;
+    while (n && out[n - 1] == 0)
+        n--;
+    return cm_utf8_valid(out, n) ? n : SIZE_MAX;
+}
+
+int cm_zarr_fill_parse_bytes(const cm_json *v, cm_zarr_cell *cell, char **owned, cm_error *err)
+{
+    const char *s = cm_json_string(v);
+    *cell = (cm_zarr_cell){{0}};
+    if (!s)
+        return cm_error_set(err, CM_EDATA, "\"fill_value\" is not base64");
+    *owned = cm_calloc(strlen(s) + 1, 1, err);
+    if (!*owned)
+        return CM_ENOMEM;
+    size_t n = base64_text(s, *owned);
+    if (n == SIZE_MAX)
+        return cm_error_set(err, CM_EDATA, "\"fill_value\": \"%.64s\" is not the base64 of UTF-8",
+                            s);
+    cell->string = (cm_string){*owned, n};
+    return 0;
+}
+
+/* v3's `_FillValue` of a cell of bytes. */
+static cm_json *decode_text(cm_json_doc *doc, const cm_json *stored)
+{
+    const char *s = cm_json_string(stored);
+    if (!s)
+        return cm_json_copy(doc, stored);
+    char *text = cm_calloc(strlen(s) + 1, 1, NULL);
+    if (!text)
+        return NULL;
+    size_t n = base64_text(s, text);
+    cm_json *v = n == SIZE_MAX ? cm_json_copy(doc, stored) : cm_json_new_string_n(doc, text, n);
+    free(text);
+    return v;
 }
 
 static bool is_pair_of(const cm_json *v, cm_json_type type)
@@ -274,9 +300,12 @@ static bool is_pair_of(const cm_json *v, cm_json_type type)
            cm_json_is(cm_json_at(v, 0), type) && cm_json_is(cm_json_at(v, 1), type);
 }
 
-cm_json *cm_zarr_mask_decode(cm_json_doc *doc, cm_dtype dtype, const cm_json *stored)
+cm_json *cm_zarr_mask_decode(cm_json_doc *doc, const cm_zarr_type *type, const cm_json *stored)
 {
+    cm_dtype dtype = type->dtype;
     double value, part[2];
+    if (type->cells == CM_ZARR_BYTES)
+        return decode_text(doc, stored);
     if (cm_kind_is_float(dtype.kind) && base64_double(cm_json_string(stored), &value))
         return cm_json_new_double(doc, value);
     if (cm_kind_is_complex(dtype.kind) && is_pair_of(stored, CM_JSON_STRING) &&
@@ -315,8 +344,12 @@ static cm_json *number_from_v2(cm_json_doc *doc, const cm_json *v)
     return cm_json_new_double(doc, value);
 }
 
-cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, cm_dtype dtype, const cm_json *fill)
+cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, const cm_zarr_type *type, const cm_json *fill,
+                              const cm_zarr_cell *cell)
 {
+    cm_dtype dtype = type->dtype;
+    if (type->cells == CM_ZARR_BYTES)
+        return cm_json_new_string_n(doc, cell->string.data, cell->string.nbytes);
     if (cm_kind_is_float(dtype.kind))
         return number_from_v2(doc, fill);
     if (!cm_kind_is_complex(dtype.kind) || !cm_json_is(fill, CM_JSON_ARRAY))

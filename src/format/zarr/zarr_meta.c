@@ -5,7 +5,7 @@
  * A chunk length of 0 is let pass on an axis of length 0 only (old writers made such), as 1: no
  * cell depends on it.
  */
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -44,6 +44,22 @@ int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, c
             *n = 1;
     }
     return 0;
+}
+
+int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err)
+{
+    m->fill = v;
+    return m->type.cells == CM_ZARR_BYTES
+               ? cm_zarr_fill_parse_bytes(v, &m->cell, &m->cell_text, err)
+               : cm_zarr_fill_parse(v, m->type.dtype, format, &m->cell, err);
+}
+
+void cm_zarr_meta_deinit(cm_zarr_meta *m)
+{
+    cm_chain_unref(m->chain);
+    free(m->cell_text);
+    m->chain = NULL;
+    m->cell_text = NULL;
 }
 
 bool cm_zarr_attribute_hidden(const char *name, int format, bool is_array)

@@ -60,23 +60,17 @@ static int variable_attributes(const opening *o, cm_variable *v, const cm_zarr_m
         const cm_json *stored = cm_json_at(m->attributes, i);
         if (cm_zarr_attribute_hidden(name, format, true))
             continue;
-        bool mask = !strcmp(name, "_FillValue") && m->dtype.kind != CM_NONE;
-        cm_json *value = mask && format == 3 ? cm_zarr_mask_decode(doc, m->dtype, stored)
+        bool mask = !strcmp(name, "_FillValue") && m->type.dtype.kind != CM_NONE;
+        cm_json *value = mask && format == 3 ? cm_zarr_mask_decode(doc, &m->type, stored)
                                              : cm_json_copy(doc, stored);
-        bool typed = mask && cm_zarr_mask_is_typed(m->dtype, value);
-        r = add_attribute(v, name, value, typed ? m->dtype : none, err);
+        bool typed = mask && cm_zarr_mask_is_typed(m->type.dtype, value);
+        r = add_attribute(v, name, value, typed ? m->type.dtype : none, err);
     }
-    if (r || format == 3 || !m->fill || m->dtype.kind == CM_NONE)
+    if (r || format == 3 || !m->fill || m->type.dtype.kind == CM_NONE)
         return r;
-    cm_json *value = cm_zarr_mask_from_v2(doc, m->dtype, m->fill);
+    cm_json *value = cm_zarr_mask_from_v2(doc, &m->type, m->fill, &m->cell);
     return add_attribute(v, "_FillValue", value,
-                         cm_zarr_mask_is_typed(m->dtype, value) ? m->dtype : none, err);
-}
-
-static bool group_has_dimension(const cm_group *g, const char *name)
-{
-    const cm_dimension *found = cm_group_scope_dimension(g, name); /* or an ancestor's */
-    return found && found >= g->dimensions && found < g->dimensions + g->ndimensions;
+                         cm_zarr_mask_is_typed(m->type.dtype, value) ? m->type.dtype : none, err);
 }
 
 static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *err)
@@ -94,7 +88,8 @@ static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *
         if (!*name)
             continue;
         r = cm_variable_set_dimension(v, i, name, err);
-        if (r == 0 && !strchr(name, '/') && !group_has_dimension(v->group, name))
+        if (r == 0 && !strchr(name, '/') &&
+            cm_name_table_find(&v->group->dimension_names, name, strlen(name)) < 0)
             r = cm_group_add_dimension(v->group, name, m->shape[i], false, err);
     }
     return r;
@@ -124,7 +119,7 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
         chunks = chain->inner->shape;
         shards = m->chunk;
     }
-    cm_chunked_spec spec = {.dtype = m->dtype,
+    cm_chunked_spec spec = {.dtype = m->type.dtype,
                             .ndim = m->ndim,
                             .shape = m->shape,
                             .chunk = m->chunk,
@@ -134,9 +129,16 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
                             .store = o->store,
                             .label = o->uri,
                             .path = v->path};
+    if (m->type.cells != CM_ZARR_PLAIN && (r = cm_zarr_text_apply(m, &spec, err))) {
+        cm_chain_unref(spec.chain);
+        table->free(table);
+        goto out;
+    }
     r = cm_chunked_new(&spec, &array, err);
+    if (r)
+        free(spec.owner);
     if (r == 0)
-        r = cm_variable_set_storage(v, m->ndim, chunks, shards, text, m->dtype_text, array->raw,
+        r = cm_variable_set_storage(v, m->ndim, chunks, shards, text, m->type.text, array->raw,
                                     err);
     if (r) {
         cm_array_unref(array);
@@ -184,7 +186,7 @@ static int add_array(const opening *o, const cm_zarr_node *node, cm_group *paren
         described = variable_attributes(o, v, &m, err);
     if (described == 0 && r == 0)
         r = make_array(o, node, v, &m, &why);
-    cm_chain_unref(m.chain);
+    cm_zarr_meta_deinit(&m);
     return described ? described : settle(o, v, r, &why, err);
 }
 

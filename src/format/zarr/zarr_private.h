@@ -22,13 +22,28 @@ typedef union cm_zarr_cell {
 
 /* ---- zarr_dtype.c ---------------------------------------------------------------------------- */
 
-/* v3 "data_type". text: its name for people, 64 bytes. CM_EUNSUP names types that are known but not
- * read. */
-int cm_zarr_dtype_parse_v3(const cm_json *data_type, cm_dtype *out, char *text, cm_error *err);
+/* How cells of a type lie in a chunk. */
+typedef enum cm_zarr_cells {
+    CM_ZARR_PLAIN, /* the dtype's own bytes, or vlen-utf8 */
+    CM_ZARR_BYTES, /* fixed-length bytes that are text, numpy's S */
+    CM_ZARR_UTF32  /* fixed-length UTF-32, numpy's U */
+} cm_zarr_cells;
 
-/* v2 "dtype", a numpy typestr. */
-int cm_zarr_dtype_parse_v2(const cm_json *dtype, cm_dtype *out, bool *big_endian, char *text,
-                           cm_error *err);
+typedef struct cm_zarr_type {
+    cm_dtype dtype; /* in memory; CM_STRING for the text cells */
+    cm_zarr_cells cells;
+    uint32_t width;  /* bytes of a stored text cell, else 0 */
+    bool big_endian; /* v2; v3 has it in the codecs */
+    char text[64];   /* its name for people */
+} cm_zarr_type;
+
+/* v3 "data_type" and v2 "dtype" (a numpy typestr). CM_EUNSUP names types that are known but not
+ * read. */
+int cm_zarr_type_parse_v3(const cm_json *data_type, cm_zarr_type *out, cm_error *err);
+int cm_zarr_type_parse_v2(const cm_json *dtype, cm_zarr_type *out, cm_error *err);
+
+/* The dtype that chains are parsed for. */
+cm_dtype cm_zarr_type_stored(const cm_zarr_type *type);
 
 /* "<f4", "|O"; text has 16 bytes or more. */
 void cm_zarr_dtype_text_v2(cm_dtype dtype, bool big_endian, char *text);
@@ -40,9 +55,12 @@ int cm_zarr_extension(const cm_json *v, const char *member, const char **name,
 
 /* ---- zarr_fill.c ----------------------------------------------------------------------------- */
 
-/* "fill_value" (not null) of format 2 or 3 to a cell. */
+/* "fill_value" (not null) of format 2 or 3 to a cell. Not for CM_ZARR_BYTES. */
 int cm_zarr_fill_parse(const cm_json *v, cm_dtype dtype, int format, cm_zarr_cell *cell,
                        cm_error *err);
+
+/* The same for CM_ZARR_BYTES, whose fill values are base64. *owned holds the bytes; free it. */
+int cm_zarr_fill_parse_bytes(const cm_json *v, cm_zarr_cell *cell, char **owned, cm_error *err);
 
 /* And back. NULL when out of memory. */
 cm_json *cm_zarr_fill_describe(cm_json_doc *doc, cm_dtype dtype, int format, const void *cell);
@@ -52,14 +70,24 @@ void cm_zarr_fill_default(cm_dtype dtype, cm_zarr_cell *cell);
 
 /* v3's attribute `_FillValue` as stored, to the model's; and the model's as it is stored. A value
  * that is not of the encoding is copied. NULL when out of memory. */
-cm_json *cm_zarr_mask_decode(cm_json_doc *doc, cm_dtype dtype, const cm_json *stored);
+cm_json *cm_zarr_mask_decode(cm_json_doc *doc, const cm_zarr_type *type, const cm_json *stored);
 cm_json *cm_zarr_mask_encode(cm_json_doc *doc, cm_dtype dtype, const cm_json *model);
 
-/* v2's fill_value as the model's `_FillValue`: "NaN" becomes the number. NULL: out of memory. */
-cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, cm_dtype dtype, const cm_json *fill);
+/* v2's fill_value as the model's `_FillValue`: "NaN" becomes the number, base64 the text that is in
+ * cell. NULL: out of memory. */
+cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, const cm_zarr_type *type, const cm_json *fill,
+                              const cm_zarr_cell *cell);
 
 /* True when v can be the typed `_FillValue` of dtype: a number, [re, im], bool, string. */
 bool cm_zarr_mask_is_typed(cm_dtype dtype, const cm_json *v);
+
+/* ---- zarr_base64.c --------------------------------------------------------------------------- */
+
+/* out: 3 bytes for every 4 of s. False when s is not canonical base64. */
+bool cm_zarr_base64_decode(const char *s, uint8_t *out, size_t *nbytes);
+
+/* out: 4 bytes for every 3 begun, and a NUL. */
+void cm_zarr_base64_encode(const uint8_t *data, size_t nbytes, char *out);
 
 /* ---- zarr_tree.c ----------------------------------------------------------------------------- */
 
@@ -102,10 +130,10 @@ typedef struct cm_zarr_meta {
     const cm_json *names;       /* array of ndim strings or nulls, or NULL */
     bool qualified;             /* names are NCZarr paths: only the last part counts */
     const cm_json *attributes;  /* object or NULL */
-    cm_dtype dtype;
-    char dtype_text[64];
-    const cm_json *fill; /* NULL when null */
+    cm_zarr_type type;          /* kind CM_NONE until known */
+    const cm_json *fill;        /* NULL when null */
     cm_zarr_cell cell;
+    char *cell_text; /* owned, the bytes of a cell that JSON does not hold */
     cm_chain *chain; /* owned */
     char separator;
     bool default_keys; /* v3's "default" chunk keys, else v2's */
@@ -117,9 +145,23 @@ int cm_zarr_meta_parse_v2(const cm_json *zarray, const cm_json *zattrs, cm_zarr_
                           cm_error *err);
 int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *err);
 
+void cm_zarr_meta_deinit(cm_zarr_meta *m);
+
 /* shared by both: "shape", and chunk lengths for a known shape. */
 int cm_zarr_shape_parse(const cm_json *v, cm_zarr_meta *m, cm_error *err);
 int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, cm_error *err);
+
+/* "fill_value" by the type's rule into fill, cell and cell_text. */
+int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err);
+
+/* ---- zarr_text.c: fixed-length text ------------------------------------------------------------
+ */
+
+/* Make the chain, parsed for cm_zarr_type_stored, one of strings. */
+int cm_zarr_text_chain(cm_zarr_meta *m, int format, cm_error *err);
+
+/* Set unpack and owner of spec. The caller frees spec->owner when no array is made. */
+int cm_zarr_text_apply(const cm_zarr_meta *m, cm_chunked_spec *spec, cm_error *err);
 
 /* Attributes that are hidden from the user: v2's dimension names, NCZarr's own. */
 bool cm_zarr_attribute_hidden(const char *name, int format, bool is_array);

@@ -69,13 +69,11 @@ static int check_members(const cm_json *zarray, cm_error *err)
 
 static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
 {
-    bool big_endian = false;
     const char *order = cm_json_string(cm_json_get(zarray, "order"));
     const cm_json *separator = cm_json_get(zarray, "dimension_separator");
     const char *s = cm_json_string(separator);
     int r;
-    if ((r = cm_zarr_dtype_parse_v2(cm_json_get(zarray, "dtype"), &m->dtype, &big_endian,
-                                    m->dtype_text, err)) ||
+    if ((r = cm_zarr_type_parse_v2(cm_json_get(zarray, "dtype"), &m->type, err)) ||
         (r = cm_zarr_chunk_parse(cm_json_get(zarray, "chunks"), "chunks", m, err)))
         return r;
     if (!order || (strcmp(order, "C") != 0 && strcmp(order, "F") != 0))
@@ -83,14 +81,15 @@ static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
     if (separator && (!s || (strcmp(s, ".") != 0 && strcmp(s, "/") != 0)))
         return cm_error_set(err, CM_EDATA, "\"dimension_separator\" is neither \".\" nor \"/\"");
     m->separator = s ? *s : '.';
-    m->fill = cm_json_get(zarray, "fill_value");
-    if (cm_json_is(m->fill, CM_JSON_NULL))
-        m->fill = NULL;
-    if (m->fill && (r = cm_zarr_fill_parse(m->fill, m->dtype, 2, &m->cell, err)))
+    const cm_json *fill = cm_json_get(zarray, "fill_value");
+    if (!cm_json_is(fill, CM_JSON_NULL) && (r = cm_zarr_meta_fill(fill, 2, m, err)))
         return r;
     r = cm_chain_parse_v2(cm_json_get(zarray, "filters"), cm_json_get(zarray, "compressor"), *order,
-                          big_endian, m->dtype, m->ndim, m->chunk, &m->chain, err);
-    if (r == 0 && m->dtype.kind == CM_STRING && m->chain->a2b != CM_A2B_VLEN)
+                          m->type.cells == CM_ZARR_PLAIN && m->type.big_endian,
+                          cm_zarr_type_stored(&m->type), m->ndim, m->chunk, &m->chain, err);
+    if (r == 0 && m->type.cells != CM_ZARR_PLAIN)
+        r = cm_zarr_text_chain(m, 2, err);
+    else if (r == 0 && m->type.dtype.kind == CM_STRING && m->chain->a2b != CM_A2B_VLEN)
         r = cm_error_set(err, CM_EUNSUP,
                          "\"dtype\": \"|O\" is read only with the filter \"vlen-utf8\"");
     return r;

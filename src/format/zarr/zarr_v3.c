@@ -118,21 +118,24 @@ int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *
     const cm_json *transformers = cm_json_get(document, "storage_transformers");
     if (!data_type)
         return cm_error_set(err, CM_EDATA, "\"data_type\" is missing");
-    if ((r = cm_zarr_dtype_parse_v3(data_type, &out->dtype, out->dtype_text, err)) ||
+    if ((r = cm_zarr_type_parse_v3(data_type, &out->type, err)) ||
         (r = parse_grid(cm_json_get(document, "chunk_grid"), out, err)) ||
         (r = parse_keys(cm_json_get(document, "chunk_key_encoding"), out, err)))
         return r;
     if (transformers && (!cm_json_is(transformers, CM_JSON_ARRAY) || cm_json_count(transformers)))
         return cm_error_set(err, CM_EUNSUP, "\"storage_transformers\" is not an empty array");
-    out->fill = cm_json_get(document, "fill_value");
-    if (!out->fill)
+    const cm_json *fill = cm_json_get(document, "fill_value");
+    if (!fill)
         return cm_error_set(err, CM_EDATA, "\"fill_value\" is missing");
-    r = cm_zarr_fill_parse(out->fill, out->dtype, 3, &out->cell, err);
+    r = cm_zarr_meta_fill(fill, 3, out, err);
     if (r)
         return r;
     if (!cm_json_is(codecs, CM_JSON_ARRAY))
         return cm_error_set(err, CM_EDATA, "\"codecs\" is %s", codecs ? "not an array" : "missing");
-    r = cm_chain_parse_v3(codecs, out->dtype, out->ndim, out->chunk, &out->chain, err);
+    r = cm_chain_parse_v3(codecs, cm_zarr_type_stored(&out->type), out->ndim, out->chunk,
+                          &out->chain, err);
+    if (r == 0 && out->type.cells != CM_ZARR_PLAIN)
+        r = cm_zarr_text_chain(out, 3, err);
     if (r)
         cm_error_prefix(err, "\"codecs\"");
     return r;

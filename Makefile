@@ -1,0 +1,45 @@
+# Short names for what the scripts and CMake do. `make help` lists them.
+# Variables: PREFIX (install), JOBS, FUZZ and FUZZ_SECONDS (fuzz), PYTHON_TESTS=no (check).
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 60
+PYTHON_TESTS ?= yes
+
+.PHONY: build help deps check demo bench fuzz install clean
+
+build:
+	@tools/deps.sh --need build
+	cmake --preset release
+	cmake --build build/release -j $(JOBS)
+
+help:
+	@echo "make            build build/release/chunkmill and the libraries"
+	@echo "make deps       install what building and testing need (Debian, Ubuntu; as root or with sudo)"
+	@echo "make check      build with and without sanitizers, warnings as errors, and run every test"
+	@echo "make demo       fetch a climate model's file, convert it, compare it"
+	@echo "make bench      measure"
+	@echo "make fuzz       fuzz every parser for FUZZ_SECONDS=$(FUZZ_SECONDS) each (clang); FUZZ=json for one"
+	@echo "make install    to PREFIX=$(PREFIX): program, libraries, headers, manual, completions"
+	@echo "make clean      remove build/"
+
+deps:
+	tools/deps.sh
+
+check:
+	JOBS=$(JOBS) PYTHON_TESTS=$(PYTHON_TESTS) tools/check.sh
+
+demo: build
+	tools/demo.sh build/release/chunkmill
+
+bench: build
+	tools/bench.sh
+
+fuzz:
+	JOBS=$(JOBS) tools/fuzz.sh "$(FUZZ_SECONDS)" $(FUZZ)
+
+install: build
+	cmake --install build/release --prefix "$(PREFIX)"
+
+clean:
+	cmake -E rm -rf build

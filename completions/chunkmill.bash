@@ -1,0 +1,103 @@
+# bash completion for chunkmill; made by `chunkmill help --completion bash`
+_chunkmill()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+    local choices='' options='' files=''
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W 'info values rechunk convert diff verify help --help --version' -- "$word"))
+        return
+    fi
+    case ${COMP_WORDS[1]} in
+    info)
+        case $previous in
+        --chunk-list) return ;;
+        --vars) return ;;
+        --group) return ;;
+        --format) choices='zarr hdf5 netcdf3' ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--chunks --chunk-list --vars --group --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    values)
+        case $previous in
+        --isel) return ;;
+        --sel) return ;;
+        --format) choices='zarr hdf5 netcdf3' ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--isel --sel --unpack --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    rechunk|convert)
+        case $previous in
+        --chunks) return ;;
+        --shards) return ;;
+        --codec) return ;;
+        --zarr) choices='3 2' ;;
+        --empty-chunks) choices='write skip' ;;
+        --durability) choices='none file dir' ;;
+        --vars) return ;;
+        --skip) return ;;
+        --group) return ;;
+        --isel) return ;;
+        --sel) return ;;
+        --format) choices='zarr hdf5 netcdf3' ;;
+        --concat) return ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --scratch) files=1 ;;
+        --mode) choices='sweep reread spill' ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        ;;
+    diff)
+        case $previous in
+        --rtol) return ;;
+        --atol) return ;;
+        --vars) return ;;
+        --skip) return ;;
+        --group) return ;;
+        --isel) return ;;
+        --sel) return ;;
+        --format) choices='zarr hdf5 netcdf3' ;;
+        --concat) return ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    verify)
+        case $previous in
+        --level) choices='presence decode' ;;
+        --format) choices='zarr hdf5 netcdf3' ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--level --strict --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    help)
+        case $previous in
+        esac
+        options='--help'
+        ;;
+    esac
+    if [ -n "$choices" ]; then
+        COMPREPLY=($(compgen -W "$choices" -- "$word"))
+    elif [ -z "$files" ] && [[ $word == -* ]]; then
+        COMPREPLY=($(compgen -W "$options" -- "$word"))
+    elif [ "${COMP_WORDS[1]}" = help ]; then
+        COMPREPLY=($(compgen -W 'info values rechunk convert diff verify help' -- "$word"))
+    fi
+}
+complete -o default -o bashdefault -F _chunkmill chunkmill

@@ -1,0 +1,193 @@
+/* cli/args.h: one option table per command drives parsing, --help, man page and completion. */
+#ifndef CM_CLI_ARGS_H
+#define CM_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chunkmill/error.h"
+
+typedef struct cm_cli_list {
+    char **items; /* owned */
+    size_t n, capacity;
+} cm_cli_list;
+
+/* Every option of every command. A command's table says which of them it takes. Texts are borrowed
+ * from argv; NULL, 0 and an empty list mean not given. */
+typedef struct cm_cli_args {
+    /* which part of a dataset */
+    cm_cli_list vars, skip, isel, sel;
+    const char *group, *unpack, *format;
+    /* several sources */
+    const char *files_from, *concat, *static_rule;
+    /* save */
+    cm_cli_list chunks, shards, codecs;
+    const char *zarr, *empty_chunks, *mode, *scratch, *durability;
+    int dry_run, overwrite;
+    /* info */
+    int count_chunks;
+    const char *chunk_list;
+    /* diff, verify */
+    int attributes, strict;
+    double rtol, atol;
+    const char *level;
+    /* help */
+    const char *completion;
+    int man;
+    /* every command */
+    uint64_t max_mem;
+    int threads, json, quiet, verbose, no_progress, help;
+    const char *color;
+    /* what is left: files and names */
+    const char **operands;
+    size_t noperands;
+} cm_cli_args;
+
+typedef enum cm_cli_kind {
+    CM_CLI_END = 0, /* last of a table */
+    CM_CLI_HEADING, /* a line of --help: help is its text */
+    CM_CLI_FLAG,    /* int: how often it was given */
+    CM_CLI_TEXT,    /* const char * */
+    CM_CLI_WORDS,   /* cm_cli_list: one item for each use */
+    CM_CLI_COMMAS,  /* cm_cli_list: items separated by commas, "\," is a comma in an item */
+    CM_CLI_COUNT,   /* int >= 1 */
+    CM_CLI_SIZE,    /* uint64_t bytes, "1.5GB" */
+    CM_CLI_REAL,    /* double >= 0 */
+    CM_CLI_CHOICE,  /* const char *: one of `argument`, "a|b|c" */
+    CM_CLI_MAYBE    /* the same, but the value may be left out: then "auto" */
+} cm_cli_kind;
+
+typedef struct cm_cli_option {
+    cm_cli_kind kind;
+    const char *name; /* without dashes */
+    char letter;      /* of the short form, or 0 */
+    bool hidden;      /* for the build and for tests: accepted, in no list */
+    size_t offset;    /* of the field in cm_cli_args */
+    const char *argument;
+    const char *help;
+} cm_cli_option;
+
+#define CM_CLI_AT(field) offsetof(cm_cli_args, field)
+
+/* Lines that several commands have in their tables. */
+#define CM_CLI_SUBSET_OPTIONS                                                                       \
+    {CM_CLI_HEADING, .help = "Which part"},                                                         \
+        {CM_CLI_COMMAS,                                                                             \
+         "vars",                                                                                    \
+         0,                                                                                         \
+         false,                                                                                     \
+         CM_CLI_AT(vars),                                                                           \
+         "a,b",                                                                                     \
+         "only these variables; their coordinates, bounds and grid mappings come along"},           \
+        {CM_CLI_COMMAS,                                                                             \
+         "skip",                                                                                    \
+         0,                                                                                         \
+         false,                                                                                     \
+         CM_CLI_AT(skip),                                                                           \
+         "a,b",                                                                                     \
+         "leave these variables out; needed for those that cannot be read"},                        \
+        {CM_CLI_TEXT, "group", 0, false, CM_CLI_AT(group), "/path", "this group becomes the root"}, \
+        {CM_CLI_COMMAS,                                                                             \
+         "isel",                                                                                    \
+         0,                                                                                         \
+         false,                                                                                     \
+         CM_CLI_AT(isel),                                                                           \
+         "dim=a:b,...",                                                                             \
+         "subset by index: time=0:100, lat=5, x=-10: (the end is not included)"},                   \
+    {                                                                                               \
+        CM_CLI_COMMAS, "sel", 0, false, CM_CLI_AT(sel), "dim=a:b,...",                              \
+            "subset by coordinate value: lat=-10:10, time=2001/2010 (both ends included)"           \
+    }
+
+#define CM_CLI_UNPACK_OPTION                                                                       \
+    {                                                                                              \
+        CM_CLI_MAYBE, "unpack", 0, false, CM_CLI_AT(unpack), "float32|float64",                    \
+            "decode scale_factor, add_offset and _FillValue, each file by its own"                 \
+    }
+
+#define CM_CLI_JOIN_OPTIONS                                                                        \
+    {CM_CLI_HEADING, .help = "Several sources"},                                                   \
+        {CM_CLI_TEXT,                                                                              \
+         "concat",                                                                                 \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(concat),                                                                        \
+         "DIM",                                                                                    \
+         "dimension along which sources join, ordered by its coordinate's values; default: the "   \
+         "unlimited one"},                                                                         \
+        {CM_CLI_CHOICE,                                                                            \
+         "static",                                                                                 \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(static_rule),                                                                   \
+         "first",                                                                                  \
+         "variables without that dimension may differ, the first source's are taken; without "     \
+         "this they must be equal"},                                                               \
+    {                                                                                              \
+        CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",                        \
+            "read more source names from a file, one a line; - is standard input"                  \
+    }
+
+#define CM_CLI_FORMAT_OPTION                                                                       \
+    {                                                                                              \
+        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3",                 \
+            "take sources for this format instead of looking at their content"                     \
+    }
+
+#define CM_CLI_RESOURCE_OPTIONS                                                                    \
+    {CM_CLI_HEADING, .help = "Resources"},                                                         \
+        {CM_CLI_SIZE,                                                                              \
+         "max-mem",                                                                                \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(max_mem),                                                                       \
+         "SIZE",                                                                                   \
+         "memory that the whole process stays below: 1GB = 10^9, 1GiB = 2^30 bytes; default: "     \
+         "half of what is available, at most 16 GB"},                                              \
+    {                                                                                              \
+        CM_CLI_COUNT, "threads", 0, false, CM_CLI_AT(threads), "N",                                \
+            "threads; default: what affinity and the cgroup's quota give"                          \
+    }
+
+#define CM_CLI_TALK_OPTIONS                                                                          \
+    {CM_CLI_HEADING, .help = "Output"},                                                              \
+        {CM_CLI_FLAG, "json", 0, false, CM_CLI_AT(json), NULL, "JSON on standard output"},           \
+        {CM_CLI_FLAG, "quiet", 'q', false, CM_CLI_AT(quiet), NULL, "only errors on standard error"}, \
+        {CM_CLI_FLAG,                                                                                \
+         "verbose",                                                                                  \
+         'v',                                                                                        \
+         false,                                                                                      \
+         CM_CLI_AT(verbose),                                                                         \
+         NULL,                                                                                       \
+         "say what is done; twice: more"},                                                           \
+        {CM_CLI_FLAG, "no-progress", 0, false, CM_CLI_AT(no_progress), NULL, "no progress line"},    \
+        {CM_CLI_CHOICE,                                                                              \
+         "color",                                                                                    \
+         0,                                                                                          \
+         false,                                                                                      \
+         CM_CLI_AT(color),                                                                           \
+         "auto|always|never",                                                                        \
+         "colours; auto: on a terminal, unless NO_COLOR is set"},                                    \
+        {CM_CLI_FLAG, "help", 'h', false, CM_CLI_AT(help), NULL, "show this help"},                  \
+    {                                                                                                \
+        CM_CLI_END                                                                                   \
+    }
+
+/* Read argv[0..argc) by the table. Everything that is no option is an operand; `--` ends options.
+ * CM_EINVAL with the nearest name as a hint; CM_ENOMEM. Free args in every case. */
+int cm_cli_args_parse(const cm_cli_option *table, int argc, char **argv, cm_cli_args *args,
+                      cm_error *err) CM_MUST_CHECK;
+void cm_cli_args_free(cm_cli_args *args);
+
+int cm_cli_list_add(cm_cli_list *list, const char *text, size_t nbytes,
+                    cm_error *err) CM_MUST_CHECK;
+void cm_cli_list_free(cm_cli_list *list);
+
+/* Borrowed view for the library's options. */
+const char *const *cm_cli_list_items(const cm_cli_list *list);
+
+/* Whether text is one of "a|b|c". */
+bool cm_cli_choice_has(const char *choices, const char *text);
+
+#endif

@@ -1,0 +1,10 @@
+/* cli/plan_text.h: the plan of a save for people. */
+#ifndef CM_CLI_PLAN_TEXT_H
+#define CM_CLI_PLAN_TEXT_H
+
+#include "cli/outstream.h"
+
+/* plan: as cm_save_describe gives it. */
+void cm_cli_plan_text(cm_cli_out *out, const char *target, const cm_json *plan);
+
+#endif

@@ -1,0 +1,216 @@
+/* cli/sources.c: open, select, join.
+ *
+ * The order matters. --group, --vars, --skip and --unpack are for each file, before the join: an
+ * unreadable variable must be gone before files are compared, and every file is unpacked by its own
+ * scale and offset. --isel and --sel are for the joined whole: time=0:100 means the first hundred
+ * steps of the cube, not of every file.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/sources.h"
+
+enum { LONGEST_LIST = 10000000 };
+
+static int read_list(const char *path, cm_cli_list *names, cm_error *err)
+{
+    bool standard = strcmp(path, "-") == 0;
+    FILE *f = standard ? stdin : fopen(path, "re");
+    if (!f) {
+        int ret = cm_error_set_os(err, errno, "cannot be read");
+        cm_error_object(err, path);
+        return ret;
+    }
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t n;
+    int ret = 0;
+    while (ret == 0 && (n = getline(&line, &capacity, f)) >= 0) {
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            n--;
+        if (n > 0 && memchr(line, '\0', (size_t)n))
+            ret = cm_error_set(err, CM_EINVAL, "line %zu holds a NUL byte: no list of names",
+                               names->n + 1);
+        else if (n > 0 && names->n >= LONGEST_LIST)
+            ret = cm_error_set(err, CM_ELIMIT, "more than %d names", LONGEST_LIST);
+        else if (n > 0)
+            ret = cm_cli_list_add(names, line, (size_t)n, err);
+    }
+    if (ret == 0 && ferror(f))
+        ret = cm_error_set_os(err, errno, "cannot be read");
+    if (ret < 0)
+        cm_error_object(err, standard ? "standard input" : path);
+    free(line);
+    if (!standard)
+        fclose(f);
+    return ret;
+}
+
+int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = cli->args.operands[i];
+        int ret = cm_cli_list_add(&s->names, name, strlen(name), err);
+        if (ret < 0)
+            return ret;
+    }
+    if (cli->args.files_from) {
+        int ret = read_list(cli->args.files_from, &s->names, err);
+        if (ret < 0)
+            return ret;
+    }
+    if (s->names.n > 0)
+        return 0;
+    cm_error_set(err, CM_EINVAL, "no source is named");
+    cm_error_hint(err, "chunkmill %s %s", cli->command->name, cli->command->operands);
+    return CM_EINVAL;
+}
+
+int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
+{
+    int ret = cm_dataset_open(cli->ctx, uri, cli->args.format, out, err);
+    if (ret < 0)
+        cm_error_object(err, uri);
+    return ret;
+}
+
+int cm_cli_require_readable(const cm_dataset *ds, const cm_group *g, cm_error *err)
+{
+    for (size_t i = 0; i < cm_group_nvariables(g); i++) {
+        const cm_variable *v = cm_group_variable(g, i);
+        const cm_error *problem = cm_variable_problem(v);
+        if (!problem)
+            continue;
+        *err = *problem;
+        cm_error_object(err, cm_dataset_uri(ds));
+        cm_error_variable(err, cm_variable_path(v));
+        const char *name = cm_group_parent(g) ? cm_variable_path(v) : cm_variable_name(v);
+        snprintf(err->hint, sizeof err->hint, "--skip %.200s leaves it out%s%.160s", name,
+                 problem->hint[0] ? "; " : "", problem->hint);
+        return err->code;
+    }
+    for (size_t i = 0; i < cm_group_ngroups(g); i++) {
+        int ret = cm_cli_require_readable(ds, cm_group_at(g, i), err);
+        if (ret < 0)
+            return ret;
+    }
+    return 0;
+}
+
+cm_unpack cm_cli_unpack(const cm_cli_args *args)
+{
+    if (!args->unpack)
+        return CM_UNPACK_NO;
+    if (strcmp(args->unpack, "float32") == 0)
+        return CM_UNPACK_FLOAT32;
+    return strcmp(args->unpack, "float64") == 0 ? CM_UNPACK_FLOAT64 : CM_UNPACK_AUTO;
+}
+
+static bool selects_part(const cm_cli_args *args)
+{
+    return args->group || args->vars.n || args->skip.n || args->unpack;
+}
+
+/* *ds becomes the part of it that options of a single file choose. */
+static int select_part(cm_cli *cli, cm_dataset **ds, cm_error *err)
+{
+    const cm_cli_args *args = &cli->args;
+    cm_select_options options;
+    cm_select_options_init(&options);
+    options.group = args->group;
+    options.variables = cm_cli_list_items(&args->vars);
+    options.nvariables = args->vars.n;
+    options.skip = cm_cli_list_items(&args->skip);
+    options.nskip = args->skip.n;
+    options.unpack = cm_cli_unpack(args);
+    cm_dataset *part = NULL;
+    int ret = cm_dataset_select(cli->ctx, *ds, &options, &part, err);
+    if (ret < 0) {
+        cm_error_object(err, cm_dataset_uri(*ds));
+        return ret;
+    }
+    cm_dataset_free(*ds);
+    *ds = part;
+    return 0;
+}
+
+static int open_one(cm_cli *cli, const char *name, cm_dataset **out, cm_error *err)
+{
+    int ret = cm_cli_check(cli, err);
+    if (ret == 0)
+        ret = cm_cli_open(cli, name, out, err);
+    if (ret == 0 && selects_part(&cli->args))
+        ret = select_part(cli, out, err);
+    if (ret == 0)
+        ret = cm_cli_require_readable(*out, cm_dataset_root(*out), err);
+    return ret;
+}
+
+static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
+{
+    cm_join_options options;
+    cm_join_options_init(&options);
+    options.concat = cli->args.concat;
+    options.static_first = cli->args.static_rule != NULL;
+    int ret = cm_dataset_join(cli->ctx, s->opened, s->names.n, &options, &s->joined, err);
+    if (ret < 0)
+        return ret;
+    for (size_t i = 0; i < s->names.n; i++) { /* the joined one keeps what it needs */
+        cm_dataset_free(s->opened[i]);
+        s->opened[i] = NULL;
+    }
+    s->dataset = s->joined;
+    return 0;
+}
+
+static int select_range(cm_cli *cli, cm_cli_sources *s, cm_error *err)
+{
+    cm_select_options options;
+    cm_select_options_init(&options);
+    options.isel = cm_cli_list_items(&cli->args.isel);
+    options.nisel = cli->args.isel.n;
+    options.sel = cm_cli_list_items(&cli->args.sel);
+    options.nsel = cli->args.sel.n;
+    int ret = cm_dataset_select(cli->ctx, s->dataset, &options, &s->selected, err);
+    if (ret < 0) {
+        if (s->names.n == 1)
+            cm_error_object(err, s->names.items[0]);
+        return ret;
+    }
+    s->dataset = s->selected;
+    return 0;
+}
+
+int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
+{
+    s->opened = calloc(s->names.n, sizeof *s->opened);
+    if (!s->opened)
+        return cm_error_set(err, CM_ENOMEM, "out of memory for %zu sources", s->names.n);
+    for (size_t i = 0; i < s->names.n; i++) {
+        int ret = open_one(cli, s->names.items[i], &s->opened[i], err);
+        if (ret < 0)
+            return ret;
+    }
+    s->dataset = s->opened[0];
+    if (s->names.n > 1) {
+        int ret = join(cli, s, err);
+        if (ret < 0)
+            return ret;
+    }
+    if (cli->args.isel.n || cli->args.sel.n)
+        return select_range(cli, s, err);
+    return 0;
+}
+
+void cm_cli_sources_free(cm_cli_sources *s)
+{
+    cm_dataset_free(s->selected);
+    cm_dataset_free(s->joined);
+    for (size_t i = 0; s->opened && i < s->names.n; i++)
+        cm_dataset_free(s->opened[i]);
+    free(s->opened);
+    cm_cli_list_free(&s->names);
+    *s = (cm_cli_sources){0};
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Everything that must hold: builds with and without sanitizers, warnings as errors, and runs every
+# test in both. Called by `make check`. Its last lines are ctest's.
+#
+#     JOBS           how many at once
+#     PYTHON_TESTS   no: leave out the tests that compare with zarr-python, xarray, h5py... (they need
+#                    the network once, to fill build/venv)
+#     CM_TEST_DATA   folder of other projects' test files; tests that want it are skipped without
+set -eu
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-2}
+
+tools/deps.sh --need check 2>/dev/null || tools/deps.sh
+python=
+if [ "${PYTHON_TESTS:-yes}" != no ]; then
+    tools/make_venv.sh build/venv
+    python=$PWD/build/venv/bin/python
+fi
+for preset in release asan; do
+    cmake --preset $preset -DCM_WERROR=ON -DCM_PYTHON="$python"
+    cmake --build build/$preset -j "$jobs"
+done
+for preset in release asan; do
+    echo "== tests of build/$preset"
+    ctest --test-dir build/$preset -j "$jobs" --output-on-failure --no-tests=error
+done
