@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """HDF5 and netCDF-4 files written by h5py, netCDF4-python and h5netcdf, read by tests/cm_dump.
 
-    python test_hdf5_oracle.py [--dump build/debug/tests/cm_dump] [--only NAME]
+    python test_hdf5_oracle.py [--dump PROGRAM, else $CM_DUMP] [--only NAME]
 
 Cells are compared with h5py's, byte for byte, missing chunks included; names, lengths and order of
 dimensions, variables and attributes with netCDF4-python's. A variable is either equal or refused by
@@ -827,7 +827,7 @@ def corpora(tmp):
 def main():
     global DUMP
     ap = argparse.ArgumentParser()
-    ap.add_argument("--dump", default="build/debug/tests/cm_dump")
+    ap.add_argument("--dump", default=os.environ.get("CM_DUMP", "build/debug/tests/cm_dump"))
     ap.add_argument("--only")
     args = ap.parse_args()
     DUMP = os.path.abspath(args.dump)
