@@ -27,7 +27,7 @@ typedef struct level {
 } level;
 
 typedef struct walk {
-    const cm_h5_chunk_sink *sink;
+    cm_h5_chunk_sink *sink;
     const cm_h5_file *f;
     size_t head, key, node_nbytes;
     uint64_t nodes_left;
@@ -119,7 +119,7 @@ static int one_level(walk *w, const level *l, cm_error *err)
     return rc;
 }
 
-int cm_h5_index_btree1(const cm_h5_chunk_sink *sink, cm_error *err)
+int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
 {
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;

@@ -51,16 +51,23 @@ static int translate_mask(const cm_h5_chunks_spec *spec, const char *where, uint
     return 0;
 }
 
-int cm_h5_chunk_add(const cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
-                    uint64_t nbytes, uint32_t mask, cm_error *err)
+int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr, uint64_t nbytes,
+                    uint32_t mask, cm_error *err)
 {
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;
+    if (sink->nvisited++ > f->size / f->nbytes_off)
+        return cm_error_set(err, CM_EDATA, "chunk index has more entries than fit into the file");
     if (addr == CM_H5_UNDEF)
         return 0;
+    bool partial = false;
     for (int i = 0; i < spec->index_ndim; i++)
         if (coord[i] >= sink->grid[i])
             return 0;
+    for (int i = 0; i < spec->index_ndim; i++)
+        partial = partial || coord[i] * spec->chunk[i] > spec->shape[i] - spec->chunk[i];
+    if (partial && spec->layout.edges_unfiltered)
+        mask = UINT32_MAX;
     char where[256];
     uint64_t offset;
     if (!cm_add_u64(f->base, addr, &offset) || offset > f->size || nbytes > f->size - offset) {
@@ -78,13 +85,15 @@ int cm_h5_chunk_add(const cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t
     return cm_listed_add(sink->listed, coord, offset, nbytes, mask, err);
 }
 
-static int load_index(const cm_h5_chunks_spec *spec, const cm_h5_chunk_sink *sink, cm_error *err)
+static int load_index(cm_h5_chunk_sink *sink, cm_error *err)
 {
-    switch (spec->layout.index) {
-    case CM_H5_INDEX_BTREE1: return cm_h5_index_btree1(sink, err);
-    default:
-        return cm_error_set(err, CM_EUNSUP, "uses a chunk index of version 4 (type %u)",
-                            spec->layout.index);
+    switch (sink->spec->layout.index) {
+    case CM_H5_INDEX_SINGLE: return cm_h5_index_single(sink, err);
+    case CM_H5_INDEX_IMPLICIT: return cm_h5_index_implicit(sink, err);
+    case CM_H5_INDEX_FIXED: return cm_h5_index_fixed(sink, err);
+    case CM_H5_INDEX_EXTENSIBLE: return cm_h5_index_extensible(sink, err);
+    case CM_H5_INDEX_BTREE2: return cm_h5_index_btree2(sink, err);
+    default: return cm_h5_index_btree1(sink, err);
     }
 }
 
@@ -97,7 +106,7 @@ static int load(lazy *t, cm_error *err)
     int rc = cm_listed_new(spec->ndim, sink.grid, &sink.listed, err);
     if (rc)
         return rc;
-    rc = load_index(spec, &sink, err);
+    rc = load_index(&sink, err);
     if (rc) {
         cm_listed_free(sink.listed);
         return rc;

@@ -172,7 +172,7 @@ int cm_h5_layout_parse(const cm_h5_file *f, const cm_h5_message *m, cm_h5_layout
     *out = (cm_h5_layout){.addr = CM_H5_UNDEF, .nbytes = CM_H5_UNDEF};
     cm_h5_cursor c = cm_h5_cursor_of(m->data, m->nbytes);
     out->version = cm_h5_u8(&c);
-    if (out->version < 1 || out->version > 4)
+    if (out->version < 1 || out->version > 5)
         return c.bad ? cut_off(err, "layout") : unknown_version(err, "layout", out->version);
     if (out->version < 3)
         layout_old(f, &c, out);

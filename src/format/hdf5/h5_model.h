@@ -145,6 +145,7 @@ typedef struct cm_h5_chunks_spec {
     int index_ndim;   /* axes of the file's index: one more for char arrays, with one chunk along it
                        */
     int64_t shape[CM_MAX_DIMS]; /* the dataset's own extent: chunks wholly outside do not count */
+    uint64_t max[CM_MAX_DIMS];  /* maximal extent; UINT64_MAX: unlimited */
     int64_t chunk[CM_MAX_DIMS];
     cm_h5_layout layout;
     uint64_t chunk_nbytes; /* decoded */

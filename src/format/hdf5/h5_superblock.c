@@ -34,6 +34,12 @@ static int find(cm_h5_reader *r, const uint8_t **p, size_t *nbytes, cm_error *er
     return cm_error_set(err, CM_EDATA, "not an HDF5 file (no superblock)");
 }
 
+/* The end-of-file address counts from where the base was when it was written. */
+static uint64_t end_in_file(const cm_h5_file *f, uint64_t base, uint64_t end)
+{
+    return base == CM_H5_UNDEF || end == CM_H5_UNDEF || end < base ? end : end - base + f->base;
+}
+
 /* Versions 0 and 1: the root group is a symbol table entry. */
 static uint64_t parse_old(cm_h5_cursor *c, cm_h5_file *f, uint64_t *end, cm_error *err)
 {
@@ -50,9 +56,9 @@ static uint64_t parse_old(cm_h5_cursor *c, cm_h5_file *f, uint64_t *end, cm_erro
                      f->nbytes_off, f->nbytes_len);
         return CM_H5_UNDEF;
     }
-    cm_h5_address(c, f); /* base */
+    uint64_t base = cm_h5_address(c, f);
     cm_h5_address(c, f); /* free space */
-    *end = cm_h5_address(c, f);
+    *end = end_in_file(f, base, cm_h5_address(c, f));
     cm_h5_address(c, f); /* driver information */
     cm_h5_address(c, f); /* link name offset of the root's entry */
     return cm_h5_address(c, f);
@@ -70,9 +76,9 @@ static uint64_t parse_new(cm_h5_cursor *c, const uint8_t *start, cm_h5_file *f, 
                      f->nbytes_off, f->nbytes_len);
         return CM_H5_UNDEF;
     }
-    cm_h5_address(c, f); /* base */
+    uint64_t base = cm_h5_address(c, f);
     *extension = cm_h5_address(c, f);
-    *end = cm_h5_address(c, f);
+    *end = end_in_file(f, base, cm_h5_address(c, f));
     if (f->superblock == 3 && flags & 4) /* a single writer is at work: the end is not final */
         *end = 0;
     uint64_t root = cm_h5_address(c, f);

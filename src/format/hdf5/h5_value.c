@@ -48,13 +48,11 @@ int cm_h5_text(cm_h5_scan *s, const void *bytes, size_t nbytes, const char *path
 
 size_t cm_h5_string_length(const uint8_t *p, size_t size, int padding)
 {
-    size_t n = size;
-    if (padding == CM_H5_NUL_TERMINATED) {
-        const uint8_t *nul = memchr(p, 0, size);
-        return nul ? (size_t)(nul - p) : size;
-    }
-    uint8_t pad = padding == CM_H5_SPACE_PADDED ? ' ' : 0;
-    while (n > 0 && p[n - 1] == pad)
+    const uint8_t *nul = padding == CM_H5_NUL_TERMINATED ? memchr(p, 0, size) : NULL;
+    size_t n = nul ? (size_t)(nul - p) : size;
+    while (padding == CM_H5_SPACE_PADDED && n > 0 && p[n - 1] == ' ')
+        n--;
+    while (n > 0 && p[n - 1] == 0)
         n--;
     return n;
 }
@@ -89,9 +87,8 @@ static cm_json *string_at(values *v, size_t i)
         const uint8_t *nul = memchr(p, 0, n);
         n = nul ? (size_t)(nul - p) : n;
     } else {
-        if (a->type.padding == CM_H5_SPACE_PADDED)
-            n = cm_h5_string_length(p, n, CM_H5_SPACE_PADDED);
-        n = cm_h5_string_length(p, n, CM_H5_NUL_PADDED);
+        bool spaces = a->type.padding == CM_H5_SPACE_PADDED;
+        n = cm_h5_string_length(p, n, spaces ? CM_H5_SPACE_PADDED : CM_H5_NUL_PADDED);
         if (memchr(p, 0, n)) {
             stripped = cm_h5_alloc(&v->s->arena, n, v->err);
             if (!stripped)

@@ -274,13 +274,14 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
     spec.chunk_nbytes = d->type.size;
     for (int i = 0; i < spec.index_ndim; i++) {
         spec.shape[i] = (int64_t)d->space.dims[i];
+        spec.max[i] = d->space.max[i];
         spec.chunk[i] = (int64_t)d->layout.chunk[i];
         if (!cm_mul_u64(spec.chunk_nbytes, d->layout.chunk[i], &spec.chunk_nbytes))
             return cm_error_set(err, CM_EDATA, "a chunk is larger than a file can be");
     }
     int rc = cm_h5_chunks_new(&spec, out, err);
     /* Unknown filters that every chunk has skipped do not matter; to know, the index is read. */
-    if (rc == 0 && (spec.unknown || d->layout.index != CM_H5_INDEX_BTREE1)) {
+    if (rc == 0 && spec.unknown) {
         rc = cm_h5_chunks_load(*out, err);
         if (rc)
             (*out)->free(*out);
