@@ -303,7 +303,7 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
 
 static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_error *err)
 {
-    cm_h5_dataset *d;
+    cm_h5_dataset *d = NULL;
     int rc = add_dataset(s, g, name, &d, err);
     if (rc)
         return rc;
@@ -330,7 +330,7 @@ static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_erro
 static int list_unreadable(cm_h5_scan *s, cm_h5_group *g, const char *name, const cm_error *why,
                            cm_error *err)
 {
-    cm_h5_dataset *d;
+    cm_h5_dataset *d = NULL;
     int rc = add_dataset(s, g, name, &d, err);
     return rc ? rc : keep_problem(s, d, why, err);
 }
@@ -615,8 +615,8 @@ int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t 
     *nbytes = 0;
     if (n == 0 || addr == 0 || addr == CM_H5_UNDEF)
         return 0;
-    const cm_h5_collection *col;
-    size_t have;
+    const cm_h5_collection *col = NULL;
+    size_t have = 0;
     int rc = collection(s, addr, &col, err);
     if (rc == 0)
         rc = cm_h5_collection_object(col, index, data, &have, err);
