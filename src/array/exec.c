@@ -368,10 +368,8 @@ typedef struct batch {
     size_t used;
 } batch;
 
-static int fetch(const cm_sink *s, const cm_piece *p, const cm_range *ranges, int n, bool *absent,
-                 cm_error *err)
+static int fetch(const cm_piece *p, const cm_range *ranges, int n, bool *absent, cm_error *err)
 {
-    (void)s;
     cm_object_version version = p->version;
     int r = p->store->vt->get(p->store, p->key, ranges, n, &version, err);
     if (r == CM_ENOTFOUND && p->absent_is_fill) {
@@ -388,7 +386,7 @@ static int run_batch(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cons
                      bool *absent, cm_error *err)
 {
     int nd = p->leaf->ndim;
-    int r = b->n ? fetch(s, p, b->ranges, b->n, absent, err) : 0;
+    int r = b->n ? fetch(p, b->ranges, b->n, absent, err) : 0;
     for (int i = 0; i < b->n && !r && !*absent; i++) {
         int64_t n[CM_MAX_DIMS];
         for (int k = 0; k < nd; k++)
@@ -437,7 +435,7 @@ static bool raw_direct(const cm_sink *s, const cm_piece *p, int *result, bool *a
         ranges[n++] = (cm_range){p->offset + (uint64_t)from, (size_t)run, first + to};
         more = cm_next(inner, p->n, i);
         if (n == MAX_RANGES || !more) {
-            *result = fetch(s, p, ranges, n, absent, err);
+            *result = fetch(p, ranges, n, absent, err);
             n = 0;
         }
     }

@@ -60,7 +60,7 @@ static void point(const tile_task *t, const int64_t *lo, const int64_t *n, int64
         }
         t->pointers[k] = nd ? chunk_memory(t, c) : t->block.data;
         if (edge && (nd == 0 || c[t->axis] >= pad_from))
-            cm_unit_pad(t->part, c, t->pointers[k]);
+            cm_unit_pad(t->part, t->pointers[k]);
         k++;
     } while (cm_next(nd, n, i));
 }
