@@ -90,7 +90,10 @@ struct cm_save {
 int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err);
 int cm_layout_check_names(const cm_save *save, cm_error *err);
 
-/* choose.c */
+/* choose.c. The grid: where the source's chunks end along an axis, as planning and running see it.
+ * A contiguous array gets boundaries where runs of about 1 MiB end, so that "one source chunk"
+ * means something to read at once. */
+cm_axis_grid cm_part_grid(const cm_part *part, int axis);
 int cm_part_choose(cm_save *save, cm_part *part, cm_error *err);
 
 /* tasks.c */

@@ -123,7 +123,7 @@ static int prepare(tile_task *t, cm_error *err)
         if (i == t->axis) {
             t->nslots = t->n[i];
             if (p->slide >= 0) {
-                cm_axis_grid g = cm_array_grid(p->source, i);
+                cm_axis_grid g = cm_part_grid(p, i);
                 int64_t slack = cm_ceil_div(cm_axis_longest(&g), p->layout.unit[i]) + 1;
                 t->nslots = cm_min_i64(t->n[i], p->tile[i] + slack);
             }
@@ -150,7 +150,7 @@ static int slide(tile_task *t, cm_error *err)
 {
     cm_part *p = t->part;
     int a = t->axis;
-    cm_axis_grid g = cm_array_grid(p->source, a);
+    cm_axis_grid g = cm_part_grid(p, a);
     int64_t unit = p->layout.unit[a], have = 0, padded = 0;
     int r = 0;
     for (int64_t first = 0; first < p->nunits[a] && !r; first += p->tile[a]) {
