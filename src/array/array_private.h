@@ -165,8 +165,8 @@ int cm_sink_call(cm_sink *sink, cm_array *leaf, const cm_frame *frame, const int
 /* The context that the read runs in (for loading indexes). */
 cm_context *cm_sink_context(const cm_sink *sink);
 
-/* nbytes of memory for string bytes. Thread-safe. NULL with err set (CM_ELIMIT: the budget is out).
- */
+/* nbytes of memory for string bytes. Thread-safe. NULL with err set (CM_ELIMIT: the budget is
+ * out). */
 void *cm_arena_alloc(cm_arena *arena, size_t nbytes, cm_error *err);
 
 #endif

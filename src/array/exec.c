@@ -245,8 +245,8 @@ static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, co
     return r;
 }
 
-/* Decoded cells of the chunk as stored, in *out: in scratch or, when nothing was encoded, in data.
- */
+/* Decoded cells of the chunk as stored, in *out: in scratch or, when nothing was encoded, in
+ * data. */
 static int decode_cells(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const void *data,
                         size_t nbytes, void *target, const void **out, cm_error *err)
 {

@@ -42,8 +42,8 @@ typedef struct cm_codec_class {
     int (*parse)(const cm_json *config, cm_dialect dialect, cm_dtype dtype, cm_codec **out,
                  cm_error *err);
 
-    /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object (v2).
-     */
+    /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object
+     * (v2). */
     cm_json *(*describe)(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect);
 
     /* Most bytes that encoding n bytes can give. */
@@ -86,8 +86,8 @@ struct cm_codec {
 
 void cm_codec_free(cm_codec *codec); /* codecs are one malloc'ed block each */
 
-/* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib", ...
- */
+/* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib",
+ * ... */
 const cm_codec_class *cm_codec_class_named(const char *name, cm_dialect dialect);
 
 /* Make codecs by hand: HDF5 filters, the CLI's "zstd:5". level as the codec's own; shuffle for

@@ -74,8 +74,8 @@ static bool better(const choice *a, const choice *b)
     return da < db - 1e-9;
 }
 
-/* Depth-first over the axes; memory grows with every axis, so a branch ends where it is too much.
- */
+/* Depth-first over the axes; memory grows with every axis, so a branch ends where it is too
+ * much. */
 static void consider(search *s, int i, uint64_t memory, double reread)
 {
     if (memory > s->limit || (s->best.valid && reread > s->best.reread + 1e-9))

@@ -29,8 +29,8 @@ struct cm_target {
     bool made, committed, replaces;
 };
 
-/* Is name (what follows the target's name) the mark of a save on this host whose process is gone?
- */
+/* Is name (what follows the target's name) the mark of a save on this host whose process is
+ * gone? */
 static bool is_stale(const char *mark)
 {
     uint64_t host;

@@ -308,8 +308,8 @@ int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsi
     r = write_all(s, fd, path, iov, n, err);
     if (r == 0 && s->durability != CM_DURABLE_NONE && fsync(fd) != 0)
         r = fail_put(err, errno, path, "cannot flush to disk");
-    /* close tells of errors that NFS and quotas hold back; EINTR: the file is closed all the same
-     */
+    /* close tells of errors that NFS and quotas hold back; EINTR: the file is closed all the
+     * same */
     if (close(fd) != 0 && errno != EINTR && r == 0)
         r = fail_put(err, errno, path, "cannot write");
     if (r == 0) {

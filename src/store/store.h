@@ -87,8 +87,8 @@ struct cm_store {
 cm_store *cm_store_ref(cm_store *s);
 void cm_store_unref(cm_store *s); /* NULL is legal */
 
-/* A directory, made on the first put if absent. A single file's store is the directory it lies in.
- */
+/* A directory, made on the first put if absent. A single file's store is the directory it lies
+ * in. */
 int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
                         cm_error *err);
 int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);

@@ -418,8 +418,8 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
 
 /* ---- variable -------------------------------------------------------------------------------- */
 
-/* netCDF prefixes the name of a variable that is called like a dimension but is not its coordinate.
- */
+/* netCDF prefixes the name of a variable that is called like a dimension but is not its
+ * coordinate. */
 static const char *outside_name(const cm_h5_dataset *d)
 {
     static const char prefix[] = "_nc4_non_coord_";
