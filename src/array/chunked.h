@@ -82,8 +82,8 @@ bool cm_table_is_strided(const cm_table *t, uint64_t *offset, const int64_t **st
 int cm_table_new_memory(const void *data, size_t nbytes, cm_table **out, cm_error *err);
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
- * chunks along each axis. Dense above a quarter occupied (16-20 bytes per chunk), else sparse
- * sorted (28); decided at freeze. */
+ * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than
+ * half of it is occupied; decided at freeze. */
 typedef struct cm_listed cm_listed;
 int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err);
 /* coord outside the grid, or given twice, is CM_EDATA. */

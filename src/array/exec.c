@@ -2,13 +2,21 @@
  * cells.
  *
  * Cells reach the destination by the shortest way that is correct:
- *   chunk that is exactly one contiguous box of native cells     decoded straight into it
- *   other chunks                                                 decoded to scratch, one strided
- * copy that transposes and swaps on the way uncompressed cells, contiguous on both sides read(2)
- * straight into the destination other uncompressed cells windows of WINDOW bytes that stay in the
- *                                                                 core's cache between read and
- * copy mapped or unpacked cells                                     blocks of block_cells() through
- * two small buffers
+ *
+ *     a chunk that is exactly one contiguous      decoded straight into it
+ *     box of native cells
+ *     other chunks                                decoded to scratch, then one strided copy that
+ *                                                 transposes and swaps bytes on the way
+ *     uncompressed cells, contiguous on both      read(2) straight into the destination
+ *     sides
+ *     other uncompressed cells                    windows of WINDOW bytes, which stay in the
+ *                                                 core's cache between read and copy
+ *     mapped or unpacked cells                    blocks of block_cells() through two small
+ *                                                 buffers
+ *
+ * All memory here is a worker's workspace, covered by the reservation that read.c made from
+ * cm_piece_scratch. Only strings, whose decoded size nobody knows before, may take more, and they
+ * never wait for it.
  */
 #include <string.h>
 

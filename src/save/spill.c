@@ -1,8 +1,8 @@
 /* save/spill.c: the scratch file of one variable.
  *
- *   phase 0   a task reads a block of whole source chunks, each once, into pieces (block ∩ tile),
- * and writes every piece with one pwrite to its place phase 1   a tile's pieces lie together, so a
- * task reads one range, and frees it
+ *     phase 0   a task reads a block of whole source chunks, each once, into pieces (block x tile),
+ *               and writes every piece with one pwrite to its place
+ *     phase 1   a tile's pieces lie together, so a task reads one range, and frees it
  *
  * The file is in destination order: tiles in C order of their grid, in a tile the pieces in C order
  * of the blocks, in a piece the cells in C order. Because tiles and blocks are grids, a piece's

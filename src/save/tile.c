@@ -4,10 +4,9 @@
  * so between decoder and encoder there is one copy at most. A sliding task goes along one axis in
  * steps:
  *
- *        source chunks   |-------|-------|-------|-------|
- *        target units    |-----|-----|-----|-----|-----|-|
- *        step            [ read up to the next source boundary; write what is whole; keep the rest
- * ]
+ *     source chunks   |-------|-------|-------|-------|
+ *     target units    |-----|-----|-----|-----|-----|-|
+ *     step            read up to the next source boundary, write what is whole, keep the rest
  *
  * Unit rows live in a ring of slots, row r in slot r % nslots, so what is kept need not be moved.
  */
