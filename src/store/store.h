@@ -65,10 +65,12 @@ typedef struct cm_store_vt {
     int (*put)(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
                cm_error *err);
 
-    int (*del)(cm_store *s, const char *key, cm_error *err); /* absent is no error */
-    int (*del_prefix)(cm_store *s, const char *prefix,
-                      cm_error *err); /* everything at and below it; "" is everything, a local
-                                         store's own directory too */
+    /* Delete one object; one that is absent is no error. */
+    int (*del)(cm_store *s, const char *key, cm_error *err);
+
+    /* Delete everything at and below prefix; "" is everything, a local store's own directory
+     * too. */
+    int (*del_prefix)(cm_store *s, const char *prefix, cm_error *err);
 
     /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. */
     int (*list)(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
