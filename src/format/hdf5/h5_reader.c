@@ -359,5 +359,10 @@ int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *pairs, size_t n, cm_error *e
 
 bool cm_h5_checksum_ok(const uint8_t *p, size_t nbytes)
 {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    (void)p;
+    return nbytes >= 4;
+#else
     return nbytes >= 4 && cm_lookup3(p, nbytes - 4) == cm_load_le32(p + nbytes - 4);
+#endif
 }
