@@ -45,6 +45,8 @@ static int no_memory(cm_error *err)
 static void eat(dump *d, cells *c, const void *data, size_t n)
 {
     const unsigned char *p = data;
+    if (n == 0) /* an empty string's data is NULL */
+        return;
     if (d->raw) {
         fwrite(data, 1, n, d->raw);
         return;

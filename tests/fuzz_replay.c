@@ -52,7 +52,7 @@ static void feed_mutations(uint8_t *data, size_t nbytes)
         static const uint8_t odd[] = {0, 1, 0x7f, 0x80, 0xff, '"', '[', '9'};
         size_t at = (size_t)(mix(k * 2 + 1) % nbytes);
         uint8_t was = data[at];
-        data[at] = k % 3 ? odd[mix(k) % sizeof odd] : (uint8_t)(was ^ 1u << k % 8);
+        data[at] = (uint8_t)(k % 3 ? odd[mix(k) % sizeof odd] : was ^ 1u << k % 8);
         feed(data, nbytes);
         data[at] = was;
     }

@@ -513,7 +513,7 @@ static void context_options_are_checked(void)
             TAP_EQ(cm_context_threads(ctx), threads);
             TAP_EQ(cm_pool_size(cm_context_pool(ctx)), threads - 1);
             TAP_EQ(cm_context_max_memory(ctx), memory);
-            TAP_OK(limit >= memory / 2 && limit <= memory - memory / 8);
+            TAP_OK(limit >= memory / 2 && limit <= memory - memory / 16);
             cm_context_free(ctx);
         }
     TAP_CALL(cm_context_new(NULL, &ctx, &err), &err);

@@ -225,9 +225,9 @@ static bool check_read(cm_context *ctx, node *n, uint64_t *seed)
             x[k] = start[k] + i[k];
             at += (size_t)(i[k] * strides[k]);
         }
-        int64_t want = value(n, x), v;
-        int32_t v32;
-        double d;
+        int64_t want = value(n, x), v = 0;
+        int32_t v32 = 0;
+        double d = 0;
         memcpy(n->kind == CM_INT32   ? (void *)&v32
                : n->kind == CM_INT64 ? (void *)&v
                                      : (void *)&d,

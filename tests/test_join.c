@@ -215,6 +215,9 @@ static void overlaps_are_refused(void)
     cm_dataset *b[2] = {make((daily){"a.nc", u, NULL, 0, 3, 0, 1, 0}),
                         make((daily){"b.nc", u, NULL, 0, 3, 0.5, 1, 0})};
     refused(b, 2, NULL, CM_EJOIN, "begins at 2000-01-01T12:00:00, inside of a.nc");
+    cm_dataset *same[2] = {make((daily){"a.nc", u, NULL, 0, 3, 0, 1, 0}),
+                           make((daily){"b.nc", u, NULL, 0, 2, 0, 1, 0})};
+    refused(same, 2, NULL, CM_EJOIN, "the coordinate value 2000-01-01T00:00:00 is also in");
     cm_dataset *c[2] = {make((daily){"a.nc", u, NULL, 0, 3, 0, 1, 0}),
                         make((daily){"b.nc", u, NULL, 0, 3, 9, 0, 0})};
     refused(c, 2, NULL, CM_EJOIN, "not monotonic");
@@ -446,6 +449,37 @@ static void random_files(void)
     }
 }
 
+/* Groups that use the root's time, and one that declares its own. */
+static void groups_join_too(void)
+{
+    cm_dataset *f[2];
+    for (int i = 0; i < 2; i++) {
+        cm_error err;
+        cm_group *g, *h;
+        int32_t cells[3] = {10 * i, 10 * i + 1, 10 * i + 2};
+        f[i] = make(
+            (daily){i ? "a.nc" : "b.nc", "days since 2000-01-01", NULL, 0, 2, 5 - 5 * i, 1, 0});
+        TAP_CALL(cm_group_add_group(f[i]->root, "g", &g, &err), &err);
+        mem_var(g, "w", "time", CM_INT32, cells, 0);
+        TAP_CALL(cm_group_add_group(f[i]->root, "h", &h, &err), &err);
+        mem_dim(h, "time", 3, false);
+        int32_t own[3] = {100 - 50 * i, 101 - 50 * i, 102 - 50 * i};
+        mem_var(h, "time", "time", CM_INT32, own, 0);
+        mem_var(h, "x", "time", CM_INT32, cells, 0);
+    }
+    cm_dataset *ds = joined(f, 2, NULL, false);
+    double *w = mem_doubles(ctx, ds, "/g/w", 4), *x = mem_doubles(ctx, ds, "/h/x", 6),
+           *t = mem_doubles(ctx, ds, "/h/time", 6);
+    TAP_OK(w[0] == 10 && w[1] == 11 && w[2] == 0 && w[3] == 1);
+    TAP_OK(x[0] == 10 && x[2] == 12 && x[3] == 0 && x[5] == 2);
+    TAP_OK(t[0] == 50 && t[2] == 52 && t[3] == 100 && t[5] == 102);
+    TAP_EQ(cm_group_find(ds->root, "h")->dimensions[0].length, 6);
+    free(w);
+    free(x);
+    free(t);
+    cm_dataset_free(ds);
+}
+
 /* Every allocation fails once: an error comes back, the sources are as they were. */
 static void memory_runs_out(void)
 {
@@ -492,6 +526,7 @@ int main(void)
     TAP_RUN(dimension_is_found);
     TAP_RUN(ten_thousand_files);
     TAP_RUN(random_files);
+    TAP_RUN(groups_join_too);
     TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();

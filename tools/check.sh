@@ -18,7 +18,7 @@ if [ "${PYTHON_TESTS:-yes}" != no ]; then
 fi
 for preset in release asan; do
     cmake --preset $preset -DCM_WERROR=ON -DCM_PYTHON="$python"
-    cmake --build build/$preset -j "$jobs"
+    cmake --build build/$preset -j "$jobs" -- -k 0
 done
 for preset in release asan; do
     echo "== tests of build/$preset"

@@ -47,7 +47,7 @@ static void *make(cm_context *ctx, cm_error *err)
         return NULL;
     pthread_mutex_init(&c->lock, NULL);
     c->ctx = ctx;
-    c->limit = cm_budget_limit(cm_context_budget(ctx)) / 8;
+    c->limit = cm_budget_limit(cm_context_budget(ctx)) / 16;
     return c;
 }
 

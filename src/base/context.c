@@ -3,9 +3,12 @@
  * How max_memory is divided, so that the whole process stays below it:
  *
  *     max_memory = budget limit                what work reserves: data buffers
- *                + an eighth                   idle blocks kept while the budget is full (block.c)
+ *                + a sixteenth                 idle blocks kept while the budget is full (block.c)
  *                + 12 MB + 256 KB per thread   the program, its heap, page tables, thread stacks;
- *                                              a quarter of max_memory at most
+ *                                              a sixteenth of max_memory at most
+ *
+ * Below 200 MB the last part is too small for what it is there for; the process may then be up to
+ * 32 MB above max_memory.
  *
  * Cancelling stores one atomic flag and nothing else, so a signal handler may do it: those who wait
  * (budget.c) look at the flag every 50 ms, those who work look before every item.
@@ -72,9 +75,9 @@ static int64_t now_ns(void)
 static uint64_t budget_limit(uint64_t max_memory, int threads)
 {
     uint64_t aside = own_memory + (uint64_t)threads * thread_memory;
-    if (aside > max_memory / 4)
-        aside = max_memory / 4;
-    return max_memory - max_memory / 8 - aside;
+    if (aside > max_memory / 16)
+        aside = max_memory / 16;
+    return max_memory - max_memory / 16 - aside;
 }
 
 int cm_context_new(const cm_context_options *options, cm_context **out, cm_error *err)
@@ -107,7 +110,7 @@ int cm_context_new(const cm_context_options *options, cm_context **out, cm_error
     uint64_t limit = budget_limit(ctx->max_memory, ctx->threads);
     int r = cm_budget_new(limit, &ctx->budget, err);
     if (r == 0)
-        r = cm_block_cache_new(ctx->budget, (size_t)(ctx->max_memory / 8), &ctx->blocks, err);
+        r = cm_block_cache_new(ctx->budget, (size_t)(ctx->max_memory / 16), &ctx->blocks, err);
     if (r == 0)
         r = cm_pool_new(ctx->threads - 1, &ctx->pool, err); /* the caller is the other one */
     if (r == 0)

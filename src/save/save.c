@@ -116,7 +116,7 @@ int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources, si
     save->source = ds;
     save->options = *options;
     /* A part of the budget may sit in caches of indexes. */
-    save->memory = cm_budget_limit(cm_context_budget(ctx)) / 8 * 7;
+    save->memory = cm_budget_limit(cm_context_budget(ctx)) / 16 * 15;
     save->parts = cm_calloc(count_variables(ds->root) + 1, sizeof *save->parts, err);
     if (!save->parts || (options->scratch && !(save->scratch = cm_strdup(options->scratch, err))))
         r = CM_ENOMEM;
@@ -156,6 +156,41 @@ int64_t cm_save_ntasks(const cm_save *save)
     return save->ntasks;
 }
 
+/* Bytes that uncompressed variables will surely take. How small the others become is not known
+ * before. */
+static uint64_t least_stored(const cm_save *save)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < save->nparts; i++) {
+        const cm_part *p = &save->parts[i];
+        if (p->chunk_chain->nstages == 0 && p->dtype.kind != CM_STRING && !save->options.skip_empty)
+            n += p->nbytes;
+    }
+    return n;
+}
+
+static int check_space(const cm_save *save, cm_error *err)
+{
+    uint64_t available, needed = least_stored(save), decoded = 0;
+    int r = cm_free_space(cm_target_directory(save->target), &available, err);
+    if (r)
+        return r;
+    for (int i = 0; i < save->nparts; i++)
+        decoded += save->parts[i].nbytes;
+    if (available < needed) {
+        cm_error_set(err, CM_ENOSPC, "the store takes at least %.1f MB, there are %.1f MB free",
+                     (double)needed / 1e6, (double)available / 1e6);
+        cm_error_hint(err, "free some space, or compress with --codec");
+        return cm_error_object(err, cm_target_uri(save->target));
+    }
+    if (available < decoded)
+        cm_context_log(
+            save->ctx, CM_LOG_WARNING,
+            "%s: %.1f MB free for %.1f MB of cells: it is enough only if they compress well",
+            cm_target_uri(save->target), (double)available / 1e6, (double)decoded / 1e6);
+    return 0;
+}
+
 int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
 {
     cm_error local;
@@ -168,7 +203,9 @@ int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
     for (int i = 0; i < save->nparts; i++)
         total += (int64_t)save->parts[i].nbytes * (save->parts[i].mode == CM_MODE_SPILL ? 2 : 1);
     cm_context_progress_begin(save->ctx, "write", "", total);
-    int r = cm_target_begin(save->target, err);
+    int r = check_space(save, err);
+    if (!r)
+        r = cm_target_begin(save->target, err);
     return r ? r : cm_save_run_tasks(save, first, last, err);
 }
 

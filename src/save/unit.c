@@ -146,6 +146,8 @@ static int name_error(const work *w, const int64_t *coord, cm_error *err)
     char key[1024];
     if (cm_zarr_array_key(w->units->part->target, coord, key, NULL) == 0)
         cm_error_prefix(err, "writing %s", key);
+    if (err->code == CM_ENOSPC)
+        cm_error_hint(err, "free some space and run it again; nothing was left behind");
     cm_error_object(err, cm_target_uri(w->units->save->target));
     return cm_error_variable(err, w->units->part->variable->path);
 }

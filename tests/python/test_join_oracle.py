@@ -9,8 +9,11 @@ joined and compared with xarray.open_mfdataset; selections with .sel and .isel. 
 netCDF4, zarr and build/debug/libchunkmill.so (or CM_LIBRARY). Exit status 77 when one is missing.
 """
 import argparse
+import os
 import pathlib
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -240,6 +243,46 @@ def compare_selections(rng, ours, want):
         have.close()
 
 
+# ---- the program ---------------------------------------------------------------------------------
+
+def chunkmill(program, *args):
+    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def compare_program(rng, scratch, program):
+    """Many files to one Zarr store by command, opened by xarray beside open_mfdataset."""
+    for old in scratch.glob("part-*"):
+        old.unlink()
+    paths, calendar, total = write_archive(rng, scratch)
+    rng.shuffle(paths)
+    out = scratch / "cube.zarr"
+    shutil.rmtree(out, ignore_errors=True)
+    version = rng.choice(["2", "3"])
+    code, text = chunkmill(program, "rechunk", *paths, out, "--zarr", version, "--chunks",
+                           f"time={rng.randint(1, total)},lat={rng.randint(1, 4)}")
+    if not check(code == 0, f"rechunk: {text}"):
+        return
+    coder = xr.coders.CFDatetimeCoder(use_cftime=True)
+    with (xr.open_mfdataset(paths, combine="by_coords", data_vars="minimal", coords="minimal",
+                            compat="override", decode_times=coder) as want,
+          xr.open_dataset(out, engine="zarr", chunks=None, decode_times=coder) as have):
+        for name in ("tas", "lat"):
+            check(same_bits(have[name].values, want[name].values), f"{name} in Zarr v{version}")
+        for name in ("time", "time_bnds"):
+            check(np.all(have[name].values == want[name].values), f"{name} in Zarr v{version}")
+        check("standard_name" not in have["tas"].attrs and have["time"].attrs == want["time"].attrs,
+              f"attributes of time: {have['time'].attrs} {want['time'].attrs}")
+    code, text = chunkmill(program, "rechunk", *paths, paths[0], scratch / "twice.zarr")
+    check(code == 3 and "is also in" in text, f"the same file twice: {code} {text}")
+
+
+def find_program():
+    here = pathlib.Path(__file__).resolve().parents[2]
+    program = pathlib.Path(os.environ.get("CM_PROGRAM") or here / "build/debug/chunkmill")
+    return program if program.exists() else None
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--seed", type=int, default=random.randrange(1 << 30))
@@ -255,7 +298,12 @@ def main():
             compare_joined(rng, pathlib.Path(scratch))
         print(f"{'not ' if len(FAILED) > before else ''}ok 2 - joined and selected as xarray does, "
               f"{COUNT} checks in all")
-    print("1..2")
+        before, program = len(FAILED), find_program()
+        for _ in range(max(options.rounds // 5, 1) if program else 0):
+            compare_program(rng, pathlib.Path(scratch), program)
+        print(f"{'not ' if len(FAILED) > before else ''}ok 3 - rechunk joins as open_mfdataset does"
+              + ("" if program else " # SKIP there is no program"))
+    print("1..3")
     return 1 if FAILED else 0
 
 

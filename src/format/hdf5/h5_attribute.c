@@ -30,7 +30,8 @@ static int add(cm_h5_reader *r, cm_h5_attributes *out, unsigned flags, const uin
     if (cm_grow(&out->items, &out->capacity, out->n + 1, sizeof *out->items, err))
         return CM_ENOMEM;
     cm_h5_attribute *a = &out->items[out->n];
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     int rc = cm_h5_attribute_parse(r, data, nbytes, a, &why);
     if (rc == CM_EUNSUP && a->name) { /* stays visible, without a value */
         a->type = (cm_h5_type){.cls = UINT8_MAX};

@@ -87,7 +87,7 @@ static int node_bytes(tree *t, uint64_t addr, unsigned level, uint64_t nrecords,
 /* In order: child 0, record 0, child 1, record 1, ..., the last child. */
 static int visit(tree *t, uint64_t addr, unsigned level, uint64_t nrecords, cm_error *err)
 {
-    cm_h5_cursor c;
+    cm_h5_cursor c = {0};
     int rc = node_bytes(t, addr, level, nrecords, &c, err);
     if (rc)
         return rc;

@@ -119,9 +119,11 @@ static int verify_direct(cm_h5_reader *r, cm_h5_fractal *h, uint64_t addr, const
         return CM_ENOMEM;
     memcpy(copy, p, nbytes);
     memset(copy + field, 0, 4);
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     if (cm_lookup3(copy, nbytes) != cm_load_le32(p + field))
         return cm_error_set(err, CM_EDATA,
                             "checksum of the fractal heap block at %" PRIu64 " is wrong", addr);
+#endif
     return cm_h5_map_put(&h->verified, addr, nbytes, err);
 }
 

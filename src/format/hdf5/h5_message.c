@@ -21,7 +21,8 @@ static int unknown_version(cm_error *err, const char *what, unsigned version)
 
 int cm_h5_space_parse(const cm_h5_file *f, cm_h5_cursor *c, cm_h5_space *out, cm_error *err)
 {
-    *out = (cm_h5_space){0};
+    out->ndim = 0; /* lengths beyond ndim stay as they are: there are many spaces */
+    out->null = false;
     uint8_t version = cm_h5_u8(c), ndim = cm_h5_u8(c), flags = cm_h5_u8(c);
     if (version == 1)
         cm_h5_take(c, 5);

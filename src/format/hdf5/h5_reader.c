@@ -307,34 +307,43 @@ static int compare_u64(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *addrs, size_t n, size_t span, cm_error *err)
+/* The missing blocks of the ranges, in any order and maybe twice. */
+static int missing_blocks(cm_h5_reader *r, const uint64_t *pairs, size_t n, uint64_t **blocks,
+                          size_t *nblocks, cm_error *err)
 {
     const cm_h5_file *f = r->file;
-    if (n < 2)
-        return 0;
-    uint64_t *blocks = cm_calloc(n, 2 * sizeof *blocks, err);
-    if (!blocks)
-        return CM_ENOMEM;
-    size_t nblocks = 0;
+    size_t capacity = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t at;
-        if (addrs[i] == CM_H5_UNDEF || !cm_add_u64(f->base, addrs[i], &at) || at >= f->size)
+        uint64_t addr = pairs[2 * i], span = pairs[2 * i + 1], at;
+        if (span == 0 || addr == CM_H5_UNDEF || !cm_add_u64(f->base, addr, &at) || at >= f->size)
             continue;
         uint64_t last = span - 1 < f->size - 1 - at ? at + span - 1 : f->size - 1;
-        blocks[nblocks++] = at / BLOCK;
-        if (last / BLOCK != at / BLOCK)
-            blocks[nblocks++] = last / BLOCK;
+        for (uint64_t b = at / BLOCK; b <= last / BLOCK; b++) {
+            if (block_data(r, b))
+                continue;
+            if (cm_grow(blocks, &capacity, *nblocks + 1, sizeof **blocks, err))
+                return CM_ENOMEM;
+            (*blocks)[(*nblocks)++] = b;
+        }
+    }
+    return 0;
+}
+
+int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *pairs, size_t n, cm_error *err)
+{
+    uint64_t *blocks = NULL;
+    size_t nblocks = 0;
+    int rc = missing_blocks(r, pairs, n, &blocks, &nblocks, err);
+    if (rc || nblocks == 0) {
+        free(blocks);
+        return rc;
     }
     qsort(blocks, nblocks, sizeof *blocks, compare_u64);
     cm_range ranges[MAX_RANGES];
-    int nranges = 0, rc = 0;
+    int nranges = 0;
     for (size_t i = 0; rc == 0 && i < nblocks;) {
         uint64_t from = blocks[i], to = from + 1;
-        if (block_data(r, from)) {
-            i++;
-            continue;
-        }
-        for (i++; i < nblocks && blocks[i] <= to && !block_data(r, blocks[i]); i++)
+        for (i++; i < nblocks && blocks[i] <= to; i++)
             to = blocks[i] + 1;
         rc = add_range(r, from, to, &ranges[nranges], err);
         if (rc == 0 && (++nranges == MAX_RANGES)) {
@@ -350,5 +359,10 @@ int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *addrs, size_t n, size_t span
 
 bool cm_h5_checksum_ok(const uint8_t *p, size_t nbytes)
 {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    (void)p;
+    return nbytes >= 4;
+#else
     return nbytes >= 4 && cm_lookup3(p, nbytes - 4) == cm_load_le32(p + nbytes - 4);
+#endif
 }

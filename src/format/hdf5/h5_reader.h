@@ -90,9 +90,13 @@ int cm_h5_get(cm_h5_reader *r, uint64_t addr, uint64_t nbytes, const char *what,
 int cm_h5_get_upto(cm_h5_reader *r, uint64_t addr, uint64_t min, uint64_t max, const char *what,
                    const uint8_t **out, size_t *nbytes, cm_error *err);
 
-/* Fetch the first `span` bytes at each of n addresses in few store calls. Addresses outside the
- * file are passed over. */
-int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *addrs, size_t n, size_t span, cm_error *err);
+/* Fetch n ranges, given as pairs of address and length, in few store calls. What lies outside the
+ * file is passed over. */
+int cm_h5_prefetch(cm_h5_reader *r, const uint64_t *pairs, size_t n, cm_error *err);
+
+/* Fetch what reading the objects with these headers will need: headers, continuations, heaps and
+ * trees of attributes and links. */
+int cm_h5_warm(cm_h5_reader *r, const uint64_t *headers, size_t n, cm_error *err);
 
 /* Forget cached bytes when there are many. All pointers from cm_h5_get die. */
 void cm_h5_reader_trim(cm_h5_reader *r);

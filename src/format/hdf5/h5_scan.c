@@ -16,7 +16,6 @@
 #define MAX_OBJECTS 1000000
 #define MAX_DEPTH 100
 #define MAX_SOFT_LINKS 16 /* followed for one name */
-#define HEADER_SPAN 1024  /* bytes of an object header fetched ahead */
 #define MAX_COLLECTIONS (16u << 20)
 
 const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t size)
@@ -167,6 +166,7 @@ static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h
 {
     char path[512];
     int rc = cm_h5_attributes_read(&s->reader, &s->header, &s->found, err);
+    cm_h5_path(g, d ? d->name : NULL, path, sizeof path);
     for (size_t i = 0; rc == 0 && i < s->found.n; i++) {
         const cm_h5_attribute *a = &s->found.items[i];
         if (reserved(a)) {
@@ -176,7 +176,6 @@ static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h
                 s->netcdf = true;
             continue;
         }
-        cm_h5_path(g, d ? d->name : NULL, path, sizeof path);
         cm_h5_item *item = cm_h5_alloc(&s->arena, sizeof *item, err);
         if (!item)
             return CM_ENOMEM;
@@ -303,12 +302,13 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
 
 static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_error *err)
 {
-    cm_h5_dataset *d;
+    cm_h5_dataset *d = NULL;
     int rc = add_dataset(s, g, name, &d, err);
     if (rc)
         return rc;
     d->addr = s->header.addr;
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     rc = parse_shape_and_type(s, d, &why);
     if (rc == 0)
         rc = parse_storage(s, d, &why);
@@ -330,7 +330,7 @@ static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_erro
 static int list_unreadable(cm_h5_scan *s, cm_h5_group *g, const char *name, const cm_error *why,
                            cm_error *err)
 {
-    cm_h5_dataset *d;
+    cm_h5_dataset *d = NULL;
     int rc = add_dataset(s, g, name, &d, err);
     return rc ? rc : keep_problem(s, d, why, err);
 }
@@ -370,7 +370,8 @@ static int add_group(cm_h5_scan *s, cm_h5_group *parent, const char *name, uint6
 static int scan_hard_link(cm_h5_scan *s, cm_h5_group *g, const char *name, uint64_t addr,
                           cm_error *err)
 {
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     cm_h5_header *h = &s->header;
     int rc = cm_h5_header_read(&s->reader, addr, h, &why);
     if (rc == 0 && cm_h5_header_find(h, CM_H5_DATATYPE) && cm_h5_header_find(h, CM_H5_DATASPACE))
@@ -415,7 +416,8 @@ static int scan_link(cm_h5_scan *s, cm_h5_group *g, const cm_h5_link *link, cm_e
         return scan_hard_link(s, g, name, link->addr, err);
     if (link->kind == CM_H5_LINK_SOFT)
         return scan_soft_link(s, g, name, link->target, err);
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     if (link->kind == CM_H5_LINK_EXTERNAL)
         cm_error_set(&why, CM_EUNSUP, "external link to %s in the file %s", link->target,
                      link->file);
@@ -424,14 +426,14 @@ static int scan_link(cm_h5_scan *s, cm_h5_group *g, const cm_h5_link *link, cm_e
     return list_unreadable(s, g, name, &why, err);
 }
 
-static int prefetch_headers(cm_h5_scan *s, const cm_h5_links *links, cm_error *err)
+static int warm(cm_h5_scan *s, const cm_h5_links *links, cm_error *err)
 {
-    uint64_t addrs[256];
+    uint64_t addrs[1024];
     size_t n = 0;
-    for (size_t i = 0; i < links->n && n < 256; i++)
+    for (size_t i = 0; i < links->n && n < 1024; i++)
         if (links->items[i].kind == CM_H5_LINK_HARD)
             addrs[n++] = links->items[i].addr;
-    return cm_h5_prefetch(&s->reader, addrs, n, HEADER_SPAN, err);
+    return cm_h5_warm(&s->reader, addrs, n, err);
 }
 
 /* Between objects nothing points into the reader's cache. */
@@ -450,7 +452,7 @@ static int scan_group(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
     if (rc == 0)
         rc = cm_h5_group_links(&s->reader, &s->header, &s->arena, &links, err);
     if (rc == 0)
-        rc = prefetch_headers(s, &links, err);
+        rc = warm(s, &links, err);
     if (rc == 0)
         rc = read_attributes(s, g, NULL, &g->attributes, err);
     for (size_t i = 0; rc == 0 && i < links.n; i++) {
@@ -460,7 +462,8 @@ static int scan_group(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
             rc = cm_context_check(s->file->ctx, err);
     }
     free(links.items);
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     for (cm_h5_group *child = g->first_child, *before = NULL; rc == 0 && child;
          child = child->next) {
         rc = scan_group(s, child, &why);
@@ -532,7 +535,8 @@ static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error
     int left = MAX_SOFT_LINKS;
     place to;
     if (!follow(s, g, a->target, &left, &to)) {
-        cm_error why = {0};
+        cm_error why;
+        why.code = 0;
         cm_error_set(&why, CM_EUNSUP, "soft link to %s, which is not in the file", a->target);
         return keep_problem(s, d, &why, err);
     }
@@ -615,7 +619,7 @@ int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t 
     *nbytes = 0;
     if (n == 0 || addr == 0 || addr == CM_H5_UNDEF)
         return 0;
-    const cm_h5_collection *col;
+    const cm_h5_collection *col = NULL;
     size_t have;
     int rc = collection(s, addr, &col, err);
     if (rc == 0)

@@ -141,7 +141,7 @@ static int acquire(cm_h5_file *f, uint64_t addr, entry **out, cm_error *err)
     pthread_mutex_unlock(&c->lock);
     if (*out)
         return 0;
-    entry *e;
+    entry *e = NULL;
     int rc = load(f, addr, &e, err);
     if (rc)
         return rc;

@@ -198,7 +198,8 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
     bool text = a->type.cls == CM_H5_STRING || a->type.vlen_string;
     if (!text && a->type.kind == CM_NONE)
         return unreadable(s, a, path, a->type.why, value, dtype, err);
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     values v = {.s = s, .a = a, .path = path, .err = &why};
     int64_t nelem = 0;
     cm_h5_space_nelem(&a->space, &nelem);

@@ -464,7 +464,8 @@ int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_e
         rc = cm_variable_add_attribute(m.v, a->name, a->value, a->dtype, err);
     if (rc)
         return rc;
-    cm_error why = {0};
+    cm_error why;
+    why.code = 0;
     cm_array *array = NULL;
     if (d->problem)
         why = *d->problem;

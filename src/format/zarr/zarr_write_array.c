@@ -228,7 +228,8 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
 {
     const char separator[2] = {separator_of(a, spec), 0};
     const char order[2] = {order_of(spec->chain), 0};
-    cm_json *v = cm_json_new_object(doc), *fill, *filters, *compressor;
+    cm_json *v = cm_json_new_object(doc), *fill = NULL;
+    cm_json *filters = NULL, *compressor = NULL;
     cm_json *zattrs = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
     char dtype[16];
     if (spec->chain->a2b == CM_A2B_SHARDING)

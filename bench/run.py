@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Everything that is measured, side by side in one run: `make bench`, or bench/run.py [--rounds N] [CASE...]
+
+CASE: engine, reencode, rechunk, archive (default all). Peers are what is found: zarrs_benchmark_read_sync and
+zarrs_reencode (cargo install zarrs_tools --features benchmark) on the PATH, and two Python environments below
+$CM_PEERS (default ~/.cache/chunkmill-peers): z3 with zarr 3, tensorstore and netCDF4, z2 with zarr 2 and
+rechunker. What is missing is named and left out. Data are made once in build/bench (about 5 GB).
+
+Programs take turns, round by round, so that a busy machine is busy for all; the best round of each counts.
+Native programs are compared by the time of the whole process, Python ones by the time inside.
+"""
+import argparse
+import glob
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build/release"
+PEERS = pathlib.Path(os.environ.get("CM_PEERS", pathlib.Path.home() / ".cache/chunkmill-peers"))
+PEER = ROOT / "bench/peer.py"
+DATA = ROOT / "build/bench"
+OUT = DATA / "out"
+SPAWN = """
+import os, sys, time
+t = time.monotonic()
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+_, status, u = os.wait4(pid, 0)
+print("\\n#", os.waitstatus_to_exitcode(status), time.monotonic() - t, u.ru_utime + u.ru_stime, u.ru_maxrss)
+"""
+
+
+def once(command):
+    """Run a command from a small process, so that its peak memory is its own. dict or None when it failed."""
+    done = subprocess.run([sys.executable, "-S", "-c", SPAWN, *map(str, command)], capture_output=True, text=True)
+    code, wall, cpu, rss = done.stdout.rsplit("#", 1)[1].split()
+    if code != "0":
+        print(f"  failed: {' '.join(map(str, command))}\n{done.stderr[-400:]}", file=sys.stderr)
+        return None
+    r = {"wall_s": float(wall), "cpu_s": float(cpu), "rss_mb": int(rss) * 1024 / 1e6}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            r.update(json.loads(line))
+    return r
+
+
+def compare(name, rounds, programs):
+    """programs: {label: (command, key)}; the first is ours. Prints a line each and the ratio."""
+    best, missing = {}, [label for label, (command, _) in programs.items() if command is None]
+    for _ in range(rounds):
+        for label, (command, key) in programs.items():
+            shutil.rmtree(OUT, ignore_errors=True)
+            OUT.mkdir(parents=True)
+            r = once(command) if command else None
+            if r and (label not in best or r[key] < best[label][key]):
+                best[label] = {**r, "key": key}
+    shutil.rmtree(OUT, ignore_errors=True)
+    ours = next(iter(programs))
+    for label, r in best.items():
+        ratio = ""
+        if label != ours and ours in best:
+            mine = best[ours].get(r["key"], best[ours]["wall_s"])
+            ratio = f"  {r[r['key']] / mine:5.2f} x ours"
+        print(f"{name:28} {label:22} {r[r['key']]:8.3f} s  cpu {r['cpu_s']:7.2f} s  {r['rss_mb']:7.0f} MB{ratio}", flush=True)
+    if missing:
+        print(f"{name:28} not measured, not found: {', '.join(missing)}")
+
+
+def python(env, *args):
+    exe = PEERS / env / "bin/python"
+    return [exe, "-W", "ignore", PEER, *args] if exe.exists() else None
+
+
+def tool(name, *args):
+    exe = shutil.which(name) or shutil.which(name, path=str(pathlib.Path.home() / ".cargo/bin"))
+    return [exe, *args] if exe else None
+
+
+def generate(what):
+    command = python("z3", "gen", what, DATA)
+    if not command:
+        sys.exit(f"bench: the data are made with zarr-python 3 and netCDF4: {PEERS}/z3/bin/python is not there")
+    subprocess.run([str(c) for c in command], check=True)
+
+
+def engine(rounds):
+    generate("engine")
+    bench = BUILD / "chunkmill-bench"
+    zarrs = {"read-all": ["--read-all"], "chunks": ["--concurrent-chunks", "2"],
+             "inner": ["--concurrent-chunks", "2", "--inner-chunks"]}
+    for name in ("none", "zstd", "shard", "field"):
+        path = DATA / f"{name}.zarr"
+        for case, flags in zarrs.items():
+            if case == "inner" and name in ("none", "zstd"):
+                continue
+            programs = {"chunkmill": ([bench, case, path], "wall_s"),
+                        "zarrs": (tool("zarrs_benchmark_read_sync", *flags, path), "wall_s"),
+                        "tensorstore": (python("z3", "tensorstore", case, path), "in_s"),
+                        "zarr-python": (python("z3", "zarr", case, path), "in_s")}
+            if name == "none" and case == "read-all":
+                programs["floor: read(2)"] = ([bench, "floor", path], "wall_s")
+            compare(f"{name} {case}", rounds, programs)
+
+
+def reencode(rounds):
+    generate("engine")
+    for name in ("none", "zstd", "shard", "field"):
+        path = DATA / f"{name}.zarr"
+        compare(f"{name} decode and encode", rounds, {
+            "chunkmill": ([BUILD / "chunkmill", "rechunk", path, OUT / "o.zarr", "--mode", "sweep", "--quiet"], "wall_s"),
+            "zarrs_reencode": (tool("zarrs_reencode", path, OUT / "z.zarr"), "wall_s")})
+
+
+def rechunk(rounds):
+    generate("rechunk")
+    src = DATA / "rechunk.zarr"
+    for mem in ("32MB", "128MB", "512MB"):
+        compare(f"rechunk at {mem}", rounds, {
+            "chunkmill": ([BUILD / "chunkmill", "rechunk", src, OUT / "o.zarr", "--zarr", "2", "--chunks", "1095,36,72",
+                           "--max-mem", mem, "--quiet"], "wall_s"),
+            "rechunker": (python("z2", "rechunker", src, OUT / "r.zarr", OUT / "tmp", mem), "in_s"),
+            "zarr-python by hand": (python("z3", "by-hand", src, OUT / "h.zarr", mem), "in_s"),
+            "floor: codecs alone": (python("z3", "codec-floor", src), "in_s")})
+
+
+def archive(rounds):
+    generate("archive")
+    files = sorted(glob.glob(str(DATA / "archive/*.nc")))
+    compare("365 files to one cube", rounds, {
+        "chunkmill": ([BUILD / "chunkmill", "rechunk", *files, OUT / "o.zarr", "--concat", "time", "--chunks",
+                       "time=365,y=30,x=60", "--quiet"], "wall_s")})
+
+
+def main():
+    cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive}
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("case", nargs="*", choices=[[], *cases], default=[])
+    ap.add_argument("--rounds", type=int, default=3)
+    a = ap.parse_args()
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d %H:%M')}", flush=True)
+    for name in a.case or cases:
+        cases[name](a.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Write the seed files of fuzz/fuzz_hdf5.c: small HDF5 files, one structure or a few in each.
+
+    python tools/make_fuzz_corpus.py [fuzz/corpus/hdf5]
+
+Needs h5py. The files are in the repository; run this again only to change them.
+"""
+import os
+import sys
+
+import h5py
+import numpy as np
+
+TIMES = {"track_times": False}
+
+
+def cells(n, dtype="<i2"):
+    return (np.arange(n) * 37 + 5).astype(dtype)
+
+
+def create(folder, name, libver, **kw):
+    return h5py.File(os.path.join(folder, name), "w", libver=libver, **kw)
+
+
+def old(folder):
+    with create(folder, "old_groups", "earliest") as h:
+        h.create_dataset("g/a", data=cells(6), **TIMES)
+        h.create_dataset("chunked", data=cells(12).reshape(3, 4), chunks=(2, 2), maxshape=(None, 4), **TIMES)
+        h["soft"] = h5py.SoftLink("/g/a")
+        h["g"].attrs["n"] = 3
+    with create(folder, "old_filters", "earliest") as h:
+        d = h.create_dataset("x", (9,), "<i4", chunks=(3,), compression="gzip", shuffle=True, fletcher32=True,
+                             fillvalue=7, **TIMES)
+        d[:3] = cells(3)
+        d.id.write_direct_chunk((3,), cells(3, "<i4").tobytes(), filter_mask=7)
+    with create(folder, "user_block", "earliest", userblock_size=512) as h:
+        h.create_dataset("x", data=cells(4, ">f4"), **TIMES)
+
+
+def strings(folder):
+    with create(folder, "strings", ("v108", "v110")) as h:
+        h.create_dataset("vlen", data=np.array(["a", "", "bcd"], dtype=object), dtype=h5py.string_dtype(), **TIMES)
+        h.create_dataset("fixed", data=np.array([b"ab", b"c"]), **TIMES)
+        h.create_dataset("chars", data=np.frombuffer(b"hi\0you", "S1").reshape(2, 3), chunks=(1, 3), **TIMES)
+        h.create_dataset("flags", data=np.array([True, False]), **TIMES)
+        h.create_dataset("waves", data=np.array([1 + 2j, 3j]), **TIMES)
+        h.attrs["list"] = np.array(["p", "qr"], dtype=object)
+
+
+def dense(folder):
+    with create(folder, "dense", ("v108", "v108"), track_order=True) as h:
+        for k in range(10):
+            h.create_dataset(f"d{k}", data=np.int8(k), track_order=True, **TIMES)
+        for k in range(10):
+            h["d3"].attrs[f"a{k}"] = k
+        h["outside"] = h5py.ExternalLink("f.h5", "/x")
+
+
+def scales(folder):
+    with create(folder, "scales", ("v108", "v110"), track_order=True) as h:
+        for name, n in (("x", 2), ("y", 3)):
+            h.create_dataset(name, data=cells(n, "<f4"), **TIMES)
+            h[name].make_scale(name)
+            h[name].attrs["_Netcdf4Dimid"] = np.int32(n)
+        h.create_dataset("t", (0,), "<f4", chunks=(1,), maxshape=(None,), **TIMES)
+        h["t"].make_scale("This is a netCDF dimension but not a netCDF variable.         0")
+        h["t"].attrs["_Netcdf4Dimid"] = np.int32(0)
+        d = h.create_dataset("v", data=cells(6).reshape(1, 2, 3), maxshape=(None, 2, 3), chunks=(1, 2, 3), **TIMES)
+        for i, s in enumerate(("t", "x", "y")):
+            d.dims[i].attach_scale(h[s])
+        d.attrs["_Netcdf4Coordinates"] = np.array([0, 2, 3], "i4")
+
+
+def indexes(folder):
+    for name, shape, chunk, kw in (
+            ("single", (3,), (3,), {"compression": "gzip"}),
+            ("fixed", (7,), (2,), {"compression": "gzip"}),
+            ("paged", (2100,), (1,), {}),
+            ("extensible", (90,), (1,), {"maxshape": (None,)}),
+            ("tree", (4, 4), (2, 2), {"maxshape": (None, None), "compression": "gzip"})):
+        with create(folder, f"index_{name}", ("v110", "v110")) as h:
+            d = h.create_dataset("x", shape, "u1", chunks=chunk, **kw, **TIMES)
+            d[...] = cells(int(np.prod(shape)), "u1").reshape(shape)
+    with create(folder, "index_implicit", ("v110", "v110")) as h:
+        p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        p.set_chunk((2,))
+        p.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        p.set_obj_track_times(False)
+        h5py.h5d.create(h.id, b"x", h5py.h5t.STD_I16LE, h5py.h5s.create_simple((5,)), p)
+
+
+def types(folder):
+    with create(folder, "types", ("v108", "v110")) as h:
+        h["named"] = np.dtype("<i4")
+        h.create_dataset("x", (2,), dtype=h["named"], **TIMES)
+        h.create_dataset("pair", (1,), np.dtype([("a", "i4"), ("b", "f8", (2,))]), **TIMES)
+        h.create_dataset("ragged", (1,), h5py.vlen_dtype("i2"), **TIMES)
+        h.create_dataset("enum", (1,), h5py.enum_dtype({"A": 1, "B": 2}), **TIMES)
+        h.create_dataset("null", data=h5py.Empty("f4"), **TIMES)
+        h["x"].attrs["ref"] = h["x"].ref
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else "fuzz/corpus/hdf5"
+    os.makedirs(folder, exist_ok=True)
+    for make in (old, strings, dense, scales, indexes, types):
+        make(folder)
+    for name in sorted(os.listdir(folder)):
+        print(f"{os.path.getsize(os.path.join(folder, name)):7d} {name}")
+
+
+if __name__ == "__main__":
+    main()
