@@ -1,5 +1,5 @@
 # Short names for what the scripts and CMake do. `make help` lists them.
-# Variables: PREFIX (install), JOBS, FUZZ and FUZZ_SECONDS (fuzz), PYTHON_TESTS=no (check).
+# Variables: PREFIX (install), JOBS, FUZZ and FUZZ_SECONDS (fuzz), PYTHON_TESTS=no (check), CASES (bench).
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
@@ -18,7 +18,7 @@ help:
 	@echo "make deps       install what building and testing need (Debian, Ubuntu; as root or with sudo)"
 	@echo "make check      build with and without sanitizers, warnings as errors, and run every test"
 	@echo "make demo       fetch a climate model's file, convert it, compare it"
-	@echo "make bench      measure"
+	@echo "make bench      measure, beside others where they are installed; 5 GB in build/; CASES=engine for one"
 	@echo "make fuzz       fuzz every parser for FUZZ_SECONDS=$(FUZZ_SECONDS) each (clang); FUZZ=json for one"
 	@echo "make install    to PREFIX=$(PREFIX): program, libraries, headers, manual, completions"
 	@echo "make clean      remove build/"
@@ -33,7 +33,7 @@ demo: build
 	tools/demo.sh build/release/chunkmill
 
 bench: build
-	tools/bench.sh
+	bench/run.py $(CASES)
 
 fuzz:
 	JOBS=$(JOBS) tools/fuzz.sh "$(FUZZ_SECONDS)" $(FUZZ)

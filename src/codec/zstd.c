@@ -59,7 +59,10 @@ static int zstd_parse(const cm_json *config, cm_dialect dialect, cm_dtype dtype,
 static cm_json *zstd_describe(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect)
 {
     cm_json *config, *o = cm_config_describe(doc, &cm_class_zstd, "zstd", dialect, &config);
-    if (!o || cm_json_set_int64(doc, config, "level", self(codec)->level) ||
+    if (!o || cm_json_set_int64(doc, config, "level", self(codec)->level))
+        return NULL;
+    /* In v2, tensorstore and numcodecs before 0.13 do not know the member and refuse the array. */
+    if ((self(codec)->checksum || dialect == CM_ZARR3) &&
         cm_json_set_bool(doc, config, "checksum", self(codec)->checksum))
         return NULL;
     return o;
