@@ -24,6 +24,10 @@ try:
 except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
+try:  # before netCDF4, which brings filters of its own
+    import hdf5plugin
+except ImportError:
+    hdf5plugin = None
 try:
     import netCDF4
 except ImportError:
@@ -815,6 +819,26 @@ def chunk_counts(tmp):
         compare_cells(path)
         p = dump(path, "--format", "hdf5", "--no-values")
         check(p.returncode == 0, f"{path}: {p.stderr}")
+
+
+@test
+def plugin_filters(tmp):
+    if hdf5plugin is None:
+        print("# SKIP plugin_filters: hdf5plugin is missing")
+        return
+    path = f"{tmp}/plugins.h5"
+    noise = np.random.default_rng(1).random((40, 40))
+    with h5py.File(path, "w") as h:
+        a = values((100, 50), "<i4") % 991
+        h.create_dataset("zstd", data=a, chunks=(30, 50), compression=hdf5plugin.Zstd(clevel=5))
+        h.create_dataset("zstd_shuffle", data=a, chunks=(30, 20), shuffle=True, fletcher32=True, compression=hdf5plugin.Zstd(clevel=19))
+        h.create_dataset("noise_zstd", data=noise, chunks=(9, 9), compression=hdf5plugin.Zstd())
+        h.create_dataset("noise_blosc", data=noise, chunks=(9, 9), compression=hdf5plugin.Blosc("lz4", 9, 1))
+        for c in ("blosclz", "lz4", "lz4hc", "zlib", "zstd"):
+            for shuffle in (0, 1, 2):
+                h.create_dataset(f"blosc_{c}_{shuffle}", data=a, chunks=(33, 7), compression=hdf5plugin.Blosc(c, 5, shuffle))
+        h.create_dataset("lz4", data=a, chunks=(33, 7), compression=hdf5plugin.LZ4())
+    compare_cells(path, may_refuse=["/lz4"], must_refuse={"/lz4": "filter 32004 (lz4)"})
 
 
 @test

@@ -103,7 +103,10 @@ static int load(lazy *t, cm_error *err)
     cm_h5_chunk_sink sink = {.spec = spec};
     for (int i = 0; i < spec->index_ndim; i++)
         sink.grid[i] = cm_ceil_div(spec->shape[i], spec->chunk[i]);
-    int rc = cm_listed_new(spec->ndim, sink.grid, &sink.listed, err);
+    int64_t outer[CM_MAX_DIMS];
+    for (int i = 0; i < spec->ndim; i++)
+        outer[i] = cm_ceil_div(spec->outer[i], spec->chunk[i]);
+    int rc = cm_listed_new(spec->ndim, outer, &sink.listed, err);
     if (rc)
         return rc;
     rc = load_index(&sink, err);

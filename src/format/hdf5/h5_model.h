@@ -103,6 +103,12 @@ typedef struct cm_h5_scan {
 int cm_h5_scan_file(cm_h5_scan *s, cm_error *err);
 void cm_h5_scan_deinit(cm_h5_scan *s);
 
+/* Note why d cannot be read, unless something is noted already. */
+int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
+
+/* Follow all soft links at and below g. */
+int cm_h5_aliases_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err);
+
 /* "/a/b/name" of an object; written into buf. */
 const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t size);
 
@@ -131,6 +137,9 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
 int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
                     size_t *nbytes, cm_error *err);
 
+#define CM_H5_MAX_COLLECTIONS (16u << 20) /* bytes of indexes that are kept */
+void cm_h5_scan_drop_collections(cm_h5_scan *s);
+
 /* UTF-8 of bytes that claim to be text, in the arena: as they are, or taken as Latin-1 with a
  * warning in the log that names `what` at path. */
 int cm_h5_text(cm_h5_scan *s, const void *bytes, size_t nbytes, const char *path, const char *what,
@@ -148,6 +157,7 @@ typedef struct cm_h5_chunks_spec {
     int index_ndim;   /* axes of the file's index: one more for char arrays, with one chunk along it
                        */
     int64_t shape[CM_MAX_DIMS]; /* the dataset's own extent: chunks wholly outside do not count */
+    int64_t outer[CM_MAX_DIMS]; /* ndim lengths that will be asked for, at least shape's */
     uint64_t max[CM_MAX_DIMS];  /* maximal extent; UINT64_MAX: unlimited */
     int64_t chunk[CM_MAX_DIMS];
     cm_h5_layout layout;

@@ -3,9 +3,8 @@
  * Group by group: its links, then (in one batch of reads) the object headers that they lead to,
  * then the datasets in order; child groups after the datasets, depth first, as netCDF-C goes, since
  * that order numbers the dimensions. A group that is reached a second time (hard links may form
- * loops) is not listed again. Soft links are followed when the tree is complete, by name inside it:
- * the path of a link can only lead through groups that the scan has seen. External links, and
- * whatever else cannot be read, are listed as datasets with a problem: nothing vanishes.
+ * loops) is not listed again. Soft links are followed at the end (h5_softlink.c). External links,
+ * and whatever else cannot be read, are listed as datasets with a problem: nothing vanishes.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,8 +14,6 @@
 
 #define MAX_OBJECTS 1000000
 #define MAX_DEPTH 100
-#define MAX_SOFT_LINKS 16 /* followed for one name */
-#define MAX_COLLECTIONS (16u << 20)
 
 const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t size)
 {
@@ -31,18 +28,6 @@ const char *cm_h5_path(const cm_h5_group *g, const char *name, char *buf, size_t
     if (at < size && (name || at == 0))
         snprintf(buf + at, size - at, "/%s", name ? name : "");
     return buf;
-}
-
-static void drop_collections(cm_h5_scan *s)
-{
-    for (size_t i = 0; i < s->collections.capacity; i++)
-        if (s->collections.keys[i] != CM_H5_UNDEF) {
-            cm_h5_collection *c = (cm_h5_collection *)(uintptr_t)s->collections.values[i];
-            free(c->at);
-            free(c);
-        }
-    cm_h5_map_deinit(&s->collections);
-    s->collections_nbytes = 0;
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */
@@ -196,7 +181,7 @@ static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h
 
 /* ---- datasets -------------------------------------------------------------------------------- */
 
-static int keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err)
+int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err)
 {
     if (d->problem)
         return 0;
@@ -313,14 +298,14 @@ static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_erro
     if (rc == 0)
         rc = parse_storage(s, d, &why);
     if (rc && cm_h5_is_local(rc))
-        rc = keep_problem(s, d, &why, err);
+        rc = cm_h5_keep_problem(s, d, &why, err);
     else if (rc && err)
         *err = why;
     if (rc)
         return rc;
     rc = read_attributes(s, g, d, &d->attributes, &why);
     if (rc && cm_h5_is_local(rc))
-        return keep_problem(s, d, &why, err);
+        return cm_h5_keep_problem(s, d, &why, err);
     if (rc && err)
         *err = why;
     return rc;
@@ -332,7 +317,7 @@ static int list_unreadable(cm_h5_scan *s, cm_h5_group *g, const char *name, cons
 {
     cm_h5_dataset *d = NULL;
     int rc = add_dataset(s, g, name, &d, err);
-    return rc ? rc : keep_problem(s, d, why, err);
+    return rc ? rc : cm_h5_keep_problem(s, d, why, err);
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
@@ -439,8 +424,8 @@ static int warm(cm_h5_scan *s, const cm_h5_links *links, cm_error *err)
 /* Between objects nothing points into the reader's cache. */
 static void trim(cm_h5_scan *s)
 {
-    if (s->reader.arena.total > 32u << 20 || s->collections_nbytes > MAX_COLLECTIONS) {
-        drop_collections(s);
+    if (s->reader.arena.total > 32u << 20 || s->collections_nbytes > CM_H5_MAX_COLLECTIONS) {
+        cm_h5_scan_drop_collections(s);
         cm_h5_reader_trim(&s->reader);
     }
 }
@@ -482,169 +467,19 @@ static int scan_group(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
     return rc;
 }
 
-/* ---- soft links ------------------------------------------------------------------------------ */
-
-typedef struct place {
-    cm_h5_group *group;
-    cm_h5_dataset *dataset;
-} place;
-
-static const cm_h5_alias *alias_of(const cm_h5_group *g, const cm_h5_dataset *d)
-{
-    for (const cm_h5_alias *a = g->aliases; a; a = a->next)
-        if (a->placeholder == d)
-            return a;
-    return NULL;
-}
-
-/* Follow path from g; *left soft links may be met on the way. False when there is nothing. */
-static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, place *out)
-{
-    *out = (place){.group = *path == '/' ? s->root : g};
-    while (*path) {
-        path += strspn(path, "/");
-        size_t n = strcspn(path, "/");
-        if (n == 0 || (n == 1 && *path == '.')) {
-            path += n;
-            continue;
-        }
-        cm_h5_group *at = out->group;
-        if (!at)
-            return false; /* a dataset has no children */
-        *out = (place){0};
-        for (cm_h5_group *c = at->first_child; c && !out->group; c = c->next)
-            if (strncmp(c->name, path, n) == 0 && !c->name[n])
-                out->group = c;
-        for (cm_h5_dataset *d = out->group ? NULL : at->first; d; d = d->next)
-            if (strncmp(d->name, path, n) == 0 && !d->name[n])
-                out->dataset = d;
-        if (!out->group && !out->dataset)
-            return false;
-        const cm_h5_alias *alias = out->dataset ? alias_of(at, out->dataset) : NULL;
-        if (alias && ((*left)-- <= 0 || !follow(s, at, alias->target, left, out)))
-            return false;
-        path += n;
-    }
-    return true;
-}
-
-/* The placeholder becomes a copy of the dataset, under its own name. */
-static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
-{
-    cm_h5_dataset *d = a->placeholder;
-    int left = MAX_SOFT_LINKS;
-    place to;
-    if (!follow(s, g, a->target, &left, &to)) {
-        cm_error why;
-        why.code = 0;
-        cm_error_set(&why, CM_EUNSUP, "soft link to %s, which is not in the file", a->target);
-        return keep_problem(s, d, &why, err);
-    }
-    if (to.group) {
-        char path[512];
-        cm_context_log(s->file->ctx, CM_LOG_INFO, "%s: %s is a soft link to the group %s",
-                       s->file->uri, cm_h5_path(g, d->name, path, sizeof path), a->target);
-        d->hidden = true; /* the group is listed where it is */
-        return 0;
-    }
-    cm_h5_dataset *next = d->next;
-    const char *name = d->name;
-    *d = *to.dataset;
-    d->next = next;
-    d->name = name;
-    d->group = g;
-    if (d->is_scale) { /* the dimension is made once, where the dataset is */
-        d->hidden = d->no_variable;
-        d->is_scale = false;
-        if (!d->coordinates && d->space.ndim == 1)
-            d->scales = &to.dataset->addr;
-    }
-    return 0;
-}
-
-static int resolve_aliases(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
-{
-    int rc = 0;
-    for (cm_h5_alias *a = g->aliases; rc == 0 && a; a = a->next)
-        rc = resolve_alias(s, g, a, err);
-    for (cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)
-        rc = resolve_aliases(s, c, err);
-    return rc;
-}
-
-/* ---- variable-length values ------------------------------------------------------------------ */
-
-static int collection(cm_h5_scan *s, uint64_t addr, const cm_h5_collection **out, cm_error *err)
-{
-    uint64_t at;
-    if (cm_h5_map_get(&s->collections, addr, &at)) {
-        *out = (const cm_h5_collection *)(uintptr_t)at;
-        return 0;
-    }
-    if (s->collections_nbytes > MAX_COLLECTIONS)
-        drop_collections(s); /* their bytes stay in the reader */
-    const uint8_t *p;
-    size_t have;
-    uint64_t nbytes;
-    int rc = cm_h5_get_upto(&s->reader, addr, 16, 4096, "global heap", &p, &have, err);
-    if (rc == 0)
-        rc = cm_h5_collection_nbytes(s->file, p, have, &nbytes, err);
-    if (rc == 0)
-        rc = cm_h5_get(&s->reader, addr, nbytes, "global heap", &p, err);
-    if (rc)
-        return rc;
-    cm_h5_collection *c = malloc(sizeof *c);
-    if (!c)
-        return cm_error_set(err, CM_ENOMEM, "out of memory");
-    rc = cm_h5_collection_index(s->file, p, (size_t)nbytes, c, err);
-    if (rc == 0)
-        rc = cm_h5_map_put(&s->collections, addr, (uintptr_t)c, err);
-    if (rc) {
-        free(c->at);
-        free(c);
-        return rc;
-    }
-    s->collections_nbytes += c->n * 8u + sizeof *c;
-    *out = c;
-    return 0;
-}
-
-int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
-                    size_t *nbytes, cm_error *err)
-{
-    cm_h5_cursor c = cm_h5_cursor_of(p, 8u + s->file->nbytes_off);
-    uint64_t n = cm_h5_u32(&c), addr = cm_h5_address(&c, s->file);
-    uint32_t index = cm_h5_u32(&c);
-    *data = (const uint8_t *)"";
-    *nbytes = 0;
-    if (n == 0 || addr == 0 || addr == CM_H5_UNDEF)
-        return 0;
-    const cm_h5_collection *col = NULL;
-    size_t have;
-    int rc = collection(s, addr, &col, err);
-    if (rc == 0)
-        rc = cm_h5_collection_object(col, index, data, &have, err);
-    if (rc)
-        return rc;
-    if (n * size > have)
-        return cm_error_set(err, CM_EDATA, "variable-length value is longer than its heap object");
-    *nbytes = (size_t)(n * size);
-    return 0;
-}
-
 int cm_h5_scan_file(cm_h5_scan *s, cm_error *err)
 {
     int rc = add_group(s, NULL, "", s->file->root, err);
     if (rc == 0)
         rc = scan_group(s, s->root, err);
     if (rc == 0)
-        rc = resolve_aliases(s, s->root, err);
+        rc = cm_h5_aliases_resolve(s, s->root, err);
     return rc;
 }
 
 void cm_h5_scan_deinit(cm_h5_scan *s)
 {
-    drop_collections(s);
+    cm_h5_scan_drop_collections(s);
     cm_h5_header_deinit(&s->header);
     free(s->found.items);
     cm_h5_map_deinit(&s->groups);

@@ -21,6 +21,8 @@
 #define FILTER_DEFLATE 1
 #define FILTER_SHUFFLE 2
 #define FILTER_FLETCHER32 3
+#define FILTER_BLOSC 32001
+#define FILTER_ZSTD 32015
 #define NOWHERE_CELLS (1 << 20) /* of a "chunk" of storage that does not exist */
 
 /* One variable while it is made. */
@@ -31,6 +33,7 @@ typedef struct maker {
     int ndim;                    /* as the outside sees it */
     int64_t extent[CM_MAX_DIMS]; /* own */
     int64_t shape[CM_MAX_DIMS];  /* the dimensions' */
+    int64_t whole[CM_MAX_DIMS];  /* of the chunked array: extent or shape */
     int64_t chunk[CM_MAX_DIMS];
     cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
     cm_h5_unpacker unpacker;
@@ -223,7 +226,8 @@ static int check_chunks(const maker *m, cm_error *err)
 
 static bool known_filter(uint16_t id)
 {
-    return id == FILTER_DEFLATE || id == FILTER_SHUFFLE || id == FILTER_FLETCHER32;
+    return id == FILTER_DEFLATE || id == FILTER_SHUFFLE || id == FILTER_FLETCHER32 ||
+           id == FILTER_ZSTD || id == FILTER_BLOSC;
 }
 
 static const char *filter_name(const cm_h5_filter *t, char *buf, size_t size)
@@ -271,6 +275,7 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
         }
     if (spec.unknown && !optional)
         return cm_error_set(err, CM_EUNSUP, "uses %s", name);
+    memcpy(spec.outer, m->whole, sizeof spec.outer);
     spec.chunk_nbytes = d->type.size;
     for (int i = 0; i < spec.index_ndim; i++) {
         spec.shape[i] = (int64_t)d->space.dims[i];
@@ -289,24 +294,47 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
     return rc;
 }
 
+/* Values of the blosc filter: versions 2, type size, chunk size, level, shuffle, compressor.
+ * Decoding needs none of them (a blosc buffer says all itself); they describe the codec to others.
+ */
+static int new_blosc(const cm_h5_filter *t, uint32_t cell, cm_codec **out, cm_error *err)
+{
+    static const char *const compressors[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
+    uint32_t typesize = t->nvalues > 2 && t->values[2] ? t->values[2] : cell;
+    uint32_t level = t->nvalues > 4 && t->values[4] <= 9 ? t->values[4] : 5;
+    uint32_t shuffle = t->nvalues > 5 && t->values[5] <= 2 ? t->values[5] : 1;
+    uint32_t code = t->nvalues > 6 && t->values[6] < 6 ? t->values[6] : 0;
+    return cm_codec_new_blosc(compressors[code], (int)level, (int)shuffle, typesize, 0, out, err);
+}
+
+static int new_stage(const cm_h5_filter *t, uint32_t cell, cm_codec **out, cm_error *err)
+{
+    bool given = t->nvalues > 0;
+    switch (t->id) {
+    case FILTER_DEFLATE:
+        return cm_codec_new_zlib(given && t->values[0] <= 9 ? (int)t->values[0] : 6, out, err);
+    case FILTER_SHUFFLE:
+        if (given && t->values[0] == 0)
+            return cm_error_set(err, CM_EDATA, "shuffle of cells of 0 bytes");
+        return cm_codec_new_shuffle(given ? t->values[0] : cell, out, err);
+    case FILTER_FLETCHER32: return cm_codec_new_fletcher32(out, err);
+    case FILTER_ZSTD:
+        return cm_codec_new_zstd(given && t->values[0] <= 22 ? (int)t->values[0] : 3, false, out,
+                                 err);
+    default: return new_blosc(t, cell, out, err);
+    }
+}
+
+/* Filters that are not known are left out: chunked_table has seen to it that every chunk skips
+ * them. */
 static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
 {
     int rc = 0;
     for (int i = 0; rc == 0 && i < m->d->nfilters; i++) {
-        const cm_h5_filter *t = &m->d->filters[i];
         cm_codec *stage = NULL;
-        uint32_t width = t->nvalues ? t->values[0] : m->d->type.size;
-        if (t->id == FILTER_DEFLATE)
-            rc = cm_codec_new_zlib(t->nvalues && t->values[0] <= 9 ? (int)t->values[0] : 6, &stage,
-                                   err);
-        else if (t->id == FILTER_SHUFFLE && width == 0)
-            rc = cm_error_set(err, CM_EDATA, "shuffle of cells of 0 bytes");
-        else if (t->id == FILTER_SHUFFLE)
-            rc = cm_codec_new_shuffle(width, &stage, err);
-        else if (t->id == FILTER_FLETCHER32)
-            rc = cm_codec_new_fletcher32(&stage, err);
-        else
-            continue; /* unknown, and skipped by every chunk: chunked_table has seen to it */
+        if (!known_filter(m->d->filters[i].id))
+            continue;
+        rc = new_stage(&m->d->filters[i], m->d->type.size, &stage, err);
         if (rc == 0)
             rc = cm_chain_append(chain, stage, err);
     }
@@ -379,7 +407,7 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     }
     cm_chunked_spec spec = {.dtype = m->dtype,
                             .ndim = m->ndim,
-                            .shape = m->extent,
+                            .shape = m->whole,
                             .chunk = m->chunk,
                             .fill = &m->fill,
                             .chain = chain,
@@ -398,28 +426,39 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     return rc;
 }
 
-static int make_array(maker *m, cm_array **out, cm_error *err)
+/* Where the extent ends at a chunk's end, what lies beyond is simply chunks that were never
+ * written; their fill must be the same. */
+static bool ends_with_chunks(const maker *m)
 {
     const cm_h5_dataset *d = m->d;
-    if (d->space.null)
+    for (int i = 0; i < m->ndim; i++)
+        if (m->shape[i] != m->extent[i] &&
+            (d->layout.cls != CM_H5_CHUNKED || d->layout.ndim != d->space.ndim ||
+             m->extent[i] % (int64_t)d->layout.chunk[i] != 0))
+            return false;
+    return d->fill.user;
+}
+
+static int make_array(maker *m, cm_array **out, cm_error *err)
+{
+    if (m->d->space.null)
         return cm_error_set(err, CM_EUNSUP, "null dataspace: it has neither shape nor cells");
     int rc = choose_cells(m, err);
     if (rc == 0)
         rc = choose_fill(m, err);
-    if (rc == 0)
-        rc = make_chunked(m, out, err);
-    bool shorter = false;
-    for (int i = 0; i < m->ndim; i++)
-        shorter = shorter || m->shape[i] != m->extent[i];
-    if (rc == 0 && shorter)
-        rc = cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
-    return rc;
+    if (rc)
+        return rc;
+    bool shorter = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
+    bool extend = shorter && !ends_with_chunks(m);
+    memcpy(m->whole, extend ? m->extent : m->shape, sizeof m->whole);
+    rc = make_chunked(m, out, err);
+    return rc || !extend ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
 }
 
 /* ---- variable -------------------------------------------------------------------------------- */
 
-/* netCDF prefixes the name of a variable that is called like a dimension but is not its coordinate.
- */
+/* netCDF prefixes the name of a variable that is called like a dimension but is not its
+ * coordinate. */
 static const char *outside_name(const cm_h5_dataset *d)
 {
     static const char prefix[] = "_nc4_non_coord_";

@@ -1,0 +1,98 @@
+/* format/hdf5/h5_softlink.c: soft links.
+ *
+ * They are followed when the tree is complete, by name inside it: the path of a link can only lead
+ * through groups that the scan has seen. A link to a dataset becomes a variable like it, under the
+ * link's name; one to a group is not listed, since the group is; one that leads nowhere, or round
+ * in circles, is a variable with a problem.
+ */
+#include "format/hdf5/h5_model.h"
+
+#define MAX_SOFT_LINKS 16 /* followed for one name */
+
+typedef struct place {
+    cm_h5_group *group;
+    cm_h5_dataset *dataset;
+} place;
+
+static const cm_h5_alias *alias_of(const cm_h5_group *g, const cm_h5_dataset *d)
+{
+    for (const cm_h5_alias *a = g->aliases; a; a = a->next)
+        if (a->placeholder == d)
+            return a;
+    return NULL;
+}
+
+/* Follow path from g; *left soft links may be met on the way. False when there is nothing. */
+static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, place *out)
+{
+    *out = (place){.group = *path == '/' ? s->root : g};
+    while (*path) {
+        path += strspn(path, "/");
+        size_t n = strcspn(path, "/");
+        if (n == 0 || (n == 1 && *path == '.')) {
+            path += n;
+            continue;
+        }
+        cm_h5_group *at = out->group;
+        if (!at)
+            return false; /* a dataset has no children */
+        *out = (place){0};
+        for (cm_h5_group *c = at->first_child; c && !out->group; c = c->next)
+            if (strncmp(c->name, path, n) == 0 && !c->name[n])
+                out->group = c;
+        for (cm_h5_dataset *d = out->group ? NULL : at->first; d; d = d->next)
+            if (strncmp(d->name, path, n) == 0 && !d->name[n])
+                out->dataset = d;
+        if (!out->group && !out->dataset)
+            return false;
+        const cm_h5_alias *alias = out->dataset ? alias_of(at, out->dataset) : NULL;
+        if (alias && ((*left)-- <= 0 || !follow(s, at, alias->target, left, out)))
+            return false;
+        path += n;
+    }
+    return true;
+}
+
+/* The placeholder becomes a copy of the dataset, under its own name. */
+static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
+{
+    cm_h5_dataset *d = a->placeholder;
+    int left = MAX_SOFT_LINKS;
+    place to;
+    if (!follow(s, g, a->target, &left, &to)) {
+        cm_error why;
+        why.code = 0;
+        cm_error_set(&why, CM_EUNSUP, "soft link to %s, which is not in the file", a->target);
+        return cm_h5_keep_problem(s, d, &why, err);
+    }
+    if (to.group) {
+        char path[512];
+        cm_context_log(s->file->ctx, CM_LOG_INFO, "%s: %s is a soft link to the group %s",
+                       s->file->uri, cm_h5_path(g, d->name, path, sizeof path), a->target);
+        d->hidden = true; /* the group is listed where it is */
+        return 0;
+    }
+    cm_h5_dataset *next = d->next;
+    const char *name = d->name;
+    *d = *to.dataset;
+    d->next = next;
+    d->name = name;
+    d->group = g;
+    if (d->is_scale) { /* the dimension is made once, where the dataset is */
+        d->hidden = d->no_variable;
+        d->is_scale = false;
+        if (!d->coordinates && d->space.ndim == 1)
+            d->scales = &to.dataset->addr;
+    }
+    return 0;
+}
+
+int cm_h5_aliases_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
+{
+    int rc = 0;
+    for (cm_h5_alias *a = g->aliases; rc == 0 && a; a = a->next)
+        rc = resolve_alias(s, g, a, err);
+    for (cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)
+        rc = cm_h5_aliases_resolve(s, c, err);
+    return rc;
+}
