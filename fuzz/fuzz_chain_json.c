@@ -54,7 +54,7 @@ static void there_and_back(const cm_chain *chain)
         data[i] = (uint8_t)(i / 3);
     size_t bound = cm_chain_bound(chain, n), nmiddle = cm_chain_middle_nbytes(chain, n);
     uint8_t *enc = malloc(bound ? bound : 1), *middle = malloc(nmiddle ? nmiddle : 1);
-    cm_codec_work *work;
+    cm_codec_work *work = NULL;
     require(enc && middle && cm_codec_work_new(&work, NULL) == 0);
     require(cm_chain_encode(chain, work, data, n, enc, bound, &nenc, middle, NULL) == 0);
     size_t fixed = cm_chain_fixed_nbytes(chain);

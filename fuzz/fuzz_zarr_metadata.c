@@ -122,7 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cm_error_clear(&err);
     cm_context_options_init(&options);
     options.threads = 1;
-    options.io_threads = 1;
     options.max_memory = (uint64_t)64 << 20;
     char *text = malloc(size + 1);
     if (!text || cm_context_new(&options, &ctx, &err) || cm_store_new_memory(ctx, &store, &err))

@@ -338,8 +338,7 @@ static void sharding_is_not_endlessly_deep(void)
     TAP_EQ(depth, 9);
 }
 
-/* ---- v2 ---------------------------------------------------------------------------------------
- */
+/* ---- v2 -------------------------------------------------------------------------------------- */
 
 static int parse2(const char *filters, const char *compressor, char order, cm_dtype dtype,
                   cm_chain **out)
@@ -484,8 +483,7 @@ static void specs_of_the_command_line(void)
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static cm_codec *random_codec(uint64_t *state)
 {

@@ -219,6 +219,7 @@ static void boxes(void)
                 TAP_OK(pc == (pa && pb));
             }
         TAP_EQ(any, both > 0);
+        TAP_EQ(in_c, both);
         TAP_EQ(cm_box_nelem(&a), in_a);
         TAP_EQ(cm_box_empty(&a), in_a == 0);
         if (in_a)

@@ -122,7 +122,7 @@ static bool naive_equal(cm_dtype t, const char *a, const char *b, double *abs)
     if (t.kind == CM_COMPLEX64 || t.kind == CM_COMPLEX128) {
         cm_dtype part = cm_dtype_of(t.kind == CM_COMPLEX64 ? CM_FLOAT32 : CM_FLOAT64, 0);
         double ignore;
-        return naive_equal(part, a, b, &ignore) &
+        return naive_equal(part, a, b, &ignore) &&
                naive_equal(part, a + part.size, b + part.size, &ignore);
     }
     if (t.kind == CM_FLOAT16) {

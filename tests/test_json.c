@@ -23,8 +23,7 @@ static cm_json_doc *parse(const char *text)
     return doc;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* What CPython 3.12's json.dumps gives for these bits. */
 static const struct {
@@ -264,8 +263,7 @@ static void comma_locale(void)
     printf("# SKIPPED: no locale with a decimal comma is installed\n");
 }
 
-/* ---- trees ------------------------------------------------------------------------------------
- */
+/* ---- trees ----------------------------------------------------------------------------------- */
 
 static cm_json *random_string(cm_json_doc *doc)
 {
@@ -447,8 +445,7 @@ static void big_objects(void)
     free(text);
 }
 
-/* ---- bad input --------------------------------------------------------------------------------
- */
+/* ---- bad input ------------------------------------------------------------------------------- */
 
 static void refuse(const char *text, size_t nbytes, int code, const char *part)
 {

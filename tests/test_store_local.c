@@ -98,8 +98,8 @@ static void umask_is_kept(void)
     cm_store_unref(s);
 }
 
-/* Every call of a put fails once, with every durability: the old object stays, no temporary does.
- */
+/* Every call of a put fails once, with every durability: the old object stays, no temporary
+ * does. */
 static void put_faults(void)
 {
     static const int errnos[] = {ENOSPC, EACCES, EIO, EDQUOT};
@@ -214,8 +214,7 @@ static void reads_in_small_steps(void)
     cm_store_unref(s);
 }
 
-/* ---- files that change while they are read ----------------------------------------------------
- */
+/* ---- files that change while they are read --------------------------------------------------- */
 
 typedef struct tamper {
     char path[512];
@@ -420,8 +419,7 @@ static void file_size_limit(void)
     cm_store_unref(s);
 }
 
-/* ---- temporaries ------------------------------------------------------------------------------
- */
+/* ---- temporaries ----------------------------------------------------------------------------- */
 
 static int hear_nothing(void *user, const char *name, bool is_prefix, uint64_t size, cm_error *err)
 {

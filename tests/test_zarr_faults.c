@@ -205,7 +205,7 @@ int main(void)
     cm_error err = {0};
     cm_context_options options;
     cm_context_options_init(&options);
-    options.threads = options.io_threads = 1;
+    options.threads = 1;
     TAP_CALL(cm_context_new(&options, &ctx, &err), &err);
     TAP_RUN(opening);
     TAP_RUN(writing);

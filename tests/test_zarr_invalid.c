@@ -81,8 +81,7 @@ static void check(const char *good, const char *key, const bad *table, size_t n,
     }
 }
 
-/* ---- v3 ----------------------------------------------------------------------------------------
- */
+/* ---- v3 -------------------------------------------------------------------------------------- */
 
 static const char good_v3[] =
     "{\"zarr_format\": 3, \"node_type\": \"array\", \"shape\": [6, 4], \"data_type\": \"float32\","
@@ -256,8 +255,7 @@ static void v3_allowed(void)
     free(two);
 }
 
-/* ---- v2 ----------------------------------------------------------------------------------------
- */
+/* ---- v2 -------------------------------------------------------------------------------------- */
 
 static const char good_v2[] = "{\"zarr_format\": 2, \"shape\": [6, 4], \"chunks\": [3, 2], "
                               "\"dtype\": \"<f4\", \"compressor\": "
@@ -342,8 +340,7 @@ static void v2_members(void)
     check(good_v2, "a/.zarray", allowed, sizeof allowed / sizeof allowed[0], root_v2, 1);
 }
 
-/* ---- whole stores ------------------------------------------------------------------------------
- */
+/* ---- whole stores ---------------------------------------------------------------------------- */
 
 typedef struct bad_store {
     const char *objects[4][2];

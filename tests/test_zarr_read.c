@@ -120,8 +120,7 @@ static const char *tree(const cm_dataset *ds)
 #define GROUP3(attributes)                                                                         \
     "{\"zarr_format\": 3, \"node_type\": \"group\", \"attributes\": {" attributes "}"
 
-/* ---- trees --------------------------------------------------------------------------------------
- */
+/* ---- trees ----------------------------------------------------------------------------------- */
 
 static void listed_v3(void)
 {
@@ -226,8 +225,7 @@ static void root_arrays(void)
     cm_store_unref(s);
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------
- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void v2_attributes(void)
 {
@@ -352,8 +350,7 @@ static void fill_bits(void)
     }
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* One array of 3 x 2 in four layouts; the last chunk row is missing in one of them. */
 static void values(void)

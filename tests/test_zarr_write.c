@@ -9,8 +9,7 @@
 
 static cm_context *ctx;
 
-/* ---- a store that remembers the order of puts and can fail the n-th ----------------------------
- */
+/* ---- a store that remembers the order of puts and can fail the n-th -------------------------- */
 
 typedef struct spy {
     cm_store base;
@@ -47,8 +46,7 @@ static spy *new_spy(void)
     return p;
 }
 
-/* ---- arrays to write ----------------------------------------------------------------------------
- */
+/* ---- arrays to write ------------------------------------------------------------------------- */
 
 static cm_json_doc *doc; /* of attribute values */
 
@@ -128,8 +126,7 @@ static cm_zarr_writer *new_writer(cm_store *store, const char *prefix, int forma
     return w;
 }
 
-/* ---- documents ----------------------------------------------------------------------------------
- */
+/* ---- documents ------------------------------------------------------------------------------- */
 
 static void documents(void)
 {

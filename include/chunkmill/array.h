@@ -22,7 +22,8 @@ extern "C" {
 typedef struct cm_array cm_array;
 
 /* Memory for the bytes of variable-length strings that a read returns; charged to the context's
- * budget, grows in steps, freed as one. free(NULL) is legal. */
+ * budget, grows in steps, freed as one and before the context. free(NULL) is legal. Raises
+ * CM_ENOMEM. Threads: several reads may fill one arena at once. */
 typedef struct cm_arena cm_arena;
 CM_API int cm_arena_new(cm_context *ctx, cm_arena **out, cm_error *err) CM_MUST_CHECK;
 CM_API void cm_arena_free(cm_arena *arena);

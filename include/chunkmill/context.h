@@ -36,8 +36,7 @@ typedef void (*cm_log_fn)(void *user, cm_log_level level, const char *line);
 typedef void (*cm_progress_fn)(void *user, const cm_progress *progress);
 
 typedef struct cm_context_options {
-    int threads;         /* decoding threads; 0: what affinity and the cgroup's quota give */
-    int io_threads;      /* threads that wait for the disk (fsync, slow stores); 0: 4 */
+    int threads;         /* threads that work; 0: what affinity and the cgroup's quota give */
     uint64_t max_memory; /* bytes the whole process should stay below; 0: see cm_memory_default */
     cm_log_fn log;       /* NULL: nothing is logged */
     void *log_user;

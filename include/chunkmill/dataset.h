@@ -45,11 +45,17 @@ CM_API int cm_dataset_open(cm_context *ctx, const char *uri, const char *format,
                            cm_error *err) CM_MUST_CHECK;
 CM_API void cm_dataset_free(cm_dataset *ds); /* NULL is legal */
 
+/* What it was opened from; for people. */
 CM_API const char *cm_dataset_uri(const cm_dataset *ds);
-CM_API const char *cm_dataset_format(
-    const cm_dataset
-        *ds); /* "Zarr v3", "Zarr v2", "NetCDF-4", "HDF5", "NetCDF-3 64-bit offset", "joined"... */
+
+/* "Zarr v3", "Zarr v2", "NetCDF-4", "HDF5", "NetCDF-3 64-bit offset", "joined"... */
+CM_API const char *cm_dataset_format(const cm_dataset *ds);
 CM_API cm_group *cm_dataset_root(const cm_dataset *ds);
+
+/* A group: its name, its place in the tree, and what is in it, by number in the order of the file;
+ * a number that is not below the count is a mistake of the caller. The root has no parent (NULL).
+ * cm_group_dimension gives the dimensions that the group itself defines. attribute_named: NULL when
+ * there is none. */
 
 CM_API const char *cm_group_name(const cm_group *g); /* "" for the root */
 CM_API const char *cm_group_path(const cm_group *g); /* "/" or "/a/b" */
@@ -77,8 +83,10 @@ CM_API cm_group *cm_variable_group(const cm_variable *v);
 CM_API cm_array *cm_variable_array(const cm_variable *v);
 CM_API const cm_error *cm_variable_problem(const cm_variable *v);
 
-/* Dimension name of axis i; NULL for a Zarr array without names. */
+/* Dimension name of an axis (0 <= axis < ndim); NULL for a Zarr array without names. */
 CM_API const char *cm_variable_dimension(const cm_variable *v, int axis);
+
+/* As those of a group. */
 CM_API size_t cm_variable_nattributes(const cm_variable *v);
 CM_API const cm_attribute *cm_variable_attribute(const cm_variable *v, size_t i);
 CM_API const cm_attribute *cm_variable_attribute_named(const cm_variable *v, const char *name);

@@ -83,8 +83,8 @@ CM_API int cm_error_hint(cm_error *err, const char *format, ...) CM_PRINTF(2, 3)
 /* Put `prefix: ` before the message. Returns err's code. */
 CM_API int cm_error_prefix(cm_error *err, const char *format, ...) CM_PRINTF(2, 3);
 
-/* The whole error as one line, `OBJECT: VARIABLE: message (hint)`, cut to size bytes. Returns buf.
- */
+/* The whole error as one line, `OBJECT: VARIABLE: message (hint)`, cut to size bytes. Returns
+ * buf. */
 CM_API char *cm_error_line(const cm_error *err, char *buf, size_t size);
 
 /* "CM_EDATA" for CM_EDATA, "CM_OK" for 0, "CM_EUNKNOWN" otherwise; static. */

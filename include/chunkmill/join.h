@@ -41,10 +41,11 @@ CM_API int cm_dataset_select(cm_context *ctx, cm_dataset *ds, const cm_select_op
                              cm_dataset **out, cm_error *err) CM_MUST_CHECK;
 
 typedef struct cm_join_options {
-    const char *concat; /* dimension; NULL: the unlimited one, or the only one along which lengths
-                           or coordinate values differ */
-    bool static_first;  /* variables without that dimension: take the first file's without comparing
-                         */
+    /* The dimension; NULL: the unlimited one, or the only one along which lengths or coordinate
+     * values differ. */
+    const char *concat;
+    /* Take variables without that dimension from the first file without comparing them. */
+    bool static_first;
 } cm_join_options;
 
 CM_API void cm_join_options_init(cm_join_options *options);

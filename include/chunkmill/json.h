@@ -33,7 +33,8 @@ typedef enum cm_json_type {
     CM_JSON_OBJECT
 } cm_json_type;
 
-/* An empty document; max_nbytes bounds its arena (0: 1 GiB). free(NULL) is legal. */
+/* An empty document; max_nbytes bounds its arena (0: 1 GiB). free(NULL) is legal. Raises
+ * CM_ENOMEM. */
 CM_API int cm_json_doc_new(size_t max_nbytes, cm_json_doc **out, cm_error *err) CM_MUST_CHECK;
 CM_API void cm_json_doc_free(cm_json_doc *doc);
 CM_API cm_json *cm_json_doc_root(const cm_json_doc *doc); /* NULL while none is set */
@@ -51,11 +52,13 @@ CM_API int cm_json_parse(const char *text, size_t nbytes, size_t max_nbytes, cm_
 CM_API cm_json_type cm_json_type_of(const cm_json *v);
 CM_API bool cm_json_is(const cm_json *v, cm_json_type type); /* false for NULL */
 CM_API size_t cm_json_count(const cm_json *v); /* members of an array or object, else 0 */
-CM_API cm_json *cm_json_at(const cm_json *v,
-                           size_t i); /* i-th element or member value, NULL outside */
-CM_API const char *cm_json_key(const cm_json *v, size_t i); /* i-th member's key, NULL outside */
-CM_API cm_json *cm_json_get(const cm_json *object,
-                            const char *key);        /* NULL if absent or not an object */
+
+/* The i-th element or member value, and the i-th member's key; NULL outside. */
+CM_API cm_json *cm_json_at(const cm_json *v, size_t i);
+CM_API const char *cm_json_key(const cm_json *v, size_t i);
+
+/* A member's value; NULL when it is absent or v is not an object. */
+CM_API cm_json *cm_json_get(const cm_json *object, const char *key);
 CM_API const char *cm_json_string(const cm_json *v); /* NULL unless a string */
 CM_API size_t cm_json_string_nbytes(const cm_json *v);
 CM_API bool cm_json_bool(const cm_json *v, bool otherwise);
@@ -65,8 +68,9 @@ CM_API bool cm_json_bool(const cm_json *v, bool otherwise);
 CM_API bool cm_json_int64(const cm_json *v, int64_t *out);
 CM_API bool cm_json_uint64(const cm_json *v, uint64_t *out);
 CM_API bool cm_json_double(const cm_json *v, double *out);
-CM_API const char *
-cm_json_number_text(const cm_json *v); /* the number as written; NULL unless a number */
+
+/* The number as written; NULL unless a number. */
+CM_API const char *cm_json_number_text(const cm_json *v);
 
 /* True if the text of a number has no '.', 'e', and is not NaN or Infinity. */
 CM_API bool cm_json_is_integer_text(const cm_json *v);
@@ -81,9 +85,8 @@ CM_API cm_json *cm_json_new_null(cm_json_doc *doc);
 CM_API cm_json *cm_json_new_bool(cm_json_doc *doc, bool v);
 CM_API cm_json *cm_json_new_int64(cm_json_doc *doc, int64_t v);
 CM_API cm_json *cm_json_new_uint64(cm_json_doc *doc, uint64_t v);
-CM_API cm_json *
-cm_json_new_double(cm_json_doc *doc,
-                   double v); /* shortest text that reads back the same, as Python's repr */
+/* The shortest text that reads back the same, as Python's repr. */
+CM_API cm_json *cm_json_new_double(cm_json_doc *doc, double v);
 CM_API cm_json *cm_json_new_string(cm_json_doc *doc, const char *s);
 CM_API cm_json *cm_json_new_string_n(cm_json_doc *doc, const char *s, size_t nbytes);
 CM_API cm_json *cm_json_new_array(cm_json_doc *doc);

@@ -18,16 +18,17 @@ extern "C" {
 
 typedef struct cm_save cm_save;
 
+/* The ways to save a variable; cm_save_describe tells which was chosen. */
 typedef enum cm_save_mode {
-    CM_MODE_AUTO,
-    CM_MODE_SWEEP,
-    CM_MODE_REREAD,
-    CM_MODE_SPILL
+    CM_MODE_AUTO,   /* the cheapest that the memory allows */
+    CM_MODE_SWEEP,  /* every source chunk is read once, and the targets under it are in memory */
+    CM_MODE_REREAD, /* targets in groups; source chunks that several groups share are read again */
+    CM_MODE_SPILL   /* through a scratch file: all is read once, and written and read once more */
 } cm_save_mode;
 
 typedef struct cm_save_options {
-    const char *const *chunks; /* --chunks values: "time=365,lat=72", "365,72,72", "VAR:time=10",
-                                  "auto", "auto:16MB" */
+    /* Chunk lengths: "time=365,lat=72", "365,72,72", "VAR:time=10", "auto", "auto:16MB". */
+    const char *const *chunks;
     size_t nchunks;
     const char *const *shards; /* the same for shards (Zarr v3) */
     size_t nshards;
@@ -35,10 +36,10 @@ typedef struct cm_save_options {
     size_t ncodecs;
     int zarr_format; /* 3 (default) or 2 */
     cm_save_mode mode;
-    bool skip_empty; /* leave out chunks that hold only fill */
-    bool overwrite;  /* replace an existing Zarr store: built beside it and exchanged at commit */
+    bool skip_empty;     /* leave out chunks that hold only fill */
+    bool overwrite;      /* replace an existing Zarr store: built beside it, exchanged at commit */
     const char *scratch; /* directory for the spill file; NULL: beside the target */
-    int durability;      /* 0 none, 1 fsync files, 2 and directories */
+    int durability;      /* 0: none; 1: fsync of every file; 2: and of the directories */
 } cm_save_options;
 
 CM_API void cm_save_options_init(cm_save_options *options);
@@ -64,11 +65,15 @@ CM_API const char *cm_save_warning(const cm_save *save, size_t i);
 
 CM_API int64_t cm_save_ntasks(const cm_save *save);
 
-/* Run tasks first <= t < last. Tasks that need others' spilled pieces run after them; a range must
- * be run by one call or in increasing order. */
+/* Run tasks first <= t < last. Tasks that need others' spilled pieces have higher numbers; ranges
+ * must be run in increasing order, each once. Raises CM_EINVAL (a range outside 0..ntasks) and what
+ * reading the source and writing the target raise, with the variable and the chunk; CM_ECANCEL.
+ * After an error the save can only be freed. */
 CM_API int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err) CM_MUST_CHECK;
 
-/* After all tasks ran: write the metadata. Nothing can read the store before. */
+/* After all tasks ran: write the metadata and give the store its name. Nothing can read it before.
+ * Raises CM_EIO, CM_ENOSPC, CM_EPERM, CM_EEXIST (something came to lie at the target meanwhile),
+ * CM_ECANCEL. */
 CM_API int cm_save_commit(cm_save *save, cm_error *err) CM_MUST_CHECK;
 
 /* What was done so far. */

@@ -22,9 +22,9 @@ extern "C" {
  * [{"path", "name", "a", "b"}]}. Returns 0 when the comparison was done, equal or not: look at
  * "equal". */
 typedef struct cm_diff_options {
-    bool attributes;
-    double rtol,
-        atol; /* both 0: bit for bit. Else |a-b| <= atol + rtol*|b| counts as equal for floats */
+    bool attributes; /* compare them too */
+    double rtol;     /* both 0: bit for bit; else floats with |a-b| <= atol + rtol*|b| are equal */
+    double atol;
 } cm_diff_options;
 
 CM_API void cm_diff_options_init(cm_diff_options *options);

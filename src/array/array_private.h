@@ -19,10 +19,8 @@
 typedef struct cm_sink cm_sink;
 
 /* A change of values on the way from a leaf to the root: unpacking, other time units, bytes to
- * strings. Maps form a list, leaf side first. Immutable once made; owned by the array that applies
- * it. */
+ * strings. Immutable once made; owned by the array that applies it. */
 typedef struct cm_map {
-    const struct cm_map *next; /* towards the root, NULL at the end: set per frame, see cm_frame */
     cm_dtype from, to;
     /* n contiguous native cells. Strings go to the arena. Returns 0 or CM_E* (a value that cannot
      * be mapped exactly is CM_EDATA with the value in the message). */
@@ -39,13 +37,11 @@ typedef struct cm_frame {
     const cm_map *maps[8]; /* maps[nmaps-1] is applied first (nearest to the leaf) */
 } cm_frame;
 
-/* The cheapest and dearest things to know about reading a region, for planners. */
+/* Upper bounds of what reading one chunk takes, for planners. All bytes. */
 typedef struct cm_read_cost {
-    uint64_t max_chunk_nbytes;   /* decoded bytes of the largest chunk touched (what must be decoded
-                                    at once; 0 when raw ranges do) */
-    uint64_t max_encoded_nbytes; /* most encoded bytes of one (a bound; exact where the table knows
-                                    it) */
-    uint64_t max_scratch_nbytes; /* codec scratch of one */
+    uint64_t max_chunk_nbytes;   /* decoded, of the largest; 0 where any part can be read alone */
+    uint64_t max_encoded_nbytes; /* encoded; exact where the table knows it */
+    uint64_t max_scratch_nbytes; /* of the codecs */
 } cm_read_cost;
 
 /* Where chunk boundaries lie along one axis: what planners cut by. Either regular: 0, size,
@@ -85,11 +81,10 @@ struct cm_array {
     cm_dtype dtype;
     int ndim;
     int64_t shape[CM_MAX_DIMS];
-    void *fill;  /* dtype.size bytes, owned (malloc); for strings a cm_string followed by its bytes
-                    in the same block */
-    bool raw;    /* see cm_axis_grid */
-    char *label; /* "FILE: /path" parts for messages: file */
-    char *path;  /* variable path, e.g. "/tas" */
+    void *fill; /* dtype.size bytes, owned (malloc); a cm_string's bytes follow in the same block */
+    bool raw;   /* see cm_axis_grid */
+    char *label; /* for messages: the file or store, owned, may be NULL */
+    char *path;  /* and the variable's path, e.g. "/tas" */
 };
 
 /* Fill in the common part. fill NULL: all zero bytes (for strings: the empty string). label and
@@ -165,8 +160,8 @@ int cm_sink_call(cm_sink *sink, cm_array *leaf, const cm_frame *frame, const int
 /* The context that the read runs in (for loading indexes). */
 cm_context *cm_sink_context(const cm_sink *sink);
 
-/* nbytes of memory for string bytes. Thread-safe. NULL with err set (CM_ELIMIT: the budget is out).
- */
+/* nbytes of memory for string bytes. Thread-safe. NULL with err set (CM_ELIMIT: the budget is
+ * out). */
 void *cm_arena_alloc(cm_arena *arena, size_t nbytes, cm_error *err);
 
 #endif

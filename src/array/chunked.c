@@ -1,11 +1,11 @@
-/* array/chunked.c: the chunked array: metadata + chunk table -> pieces.
+/* array/chunked.c: the chunked array: metadata and chunk table -> pieces.
  *
- *   table kind        chain                pieces
- *   strided           no stages            raw cells at offset + sum(i * stride)
- *   any               no stages, bytes     raw cells inside the chunk's bytes: any box without the
- * rest any               stages               the encoded chunk any               sharding the
- * shard's index first (cached), then the inner chunks' ranges; nested shards recurse with the inner
- * chunk as the shard
+ *     table     chain              pieces
+ *     strided   no stages          raw cells at offset + sum(i * stride)
+ *     any       no stages, bytes   raw cells inside the chunk's bytes: any box without the rest
+ *     any       stages             the encoded chunk
+ *     any       sharding           the shard's index first (cached), then the inner chunks' ranges;
+ *                                  nested shards recurse with the inner chunk as the shard
  *
  * The grid is regular and starts at zero; the last chunks may reach beyond the shape. A chunk at
  * CM_AT_NOWHERE, an absent object, or an empty shard entry reads as the fill value.

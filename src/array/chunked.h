@@ -19,8 +19,7 @@ typedef enum cm_where {
 
 typedef struct cm_location {
     cm_where where;
-    char key[1024]; /* for CM_AT_OBJECT; for CM_AT_RANGE the table's one key is used when this is ""
-                     */
+    char key[1024]; /* CM_AT_OBJECT: the object; CM_AT_RANGE: the same, "" for the array's own */
     uint64_t offset, nbytes;
     uint32_t skip_mask;
     const void *inline_data;
@@ -32,8 +31,8 @@ typedef struct cm_table {
     /* coord: ndim grid indices inside the grid. */
     int (*locate)(const struct cm_table *t, const int64_t *coord, cm_location *out, cm_error *err);
     void (*free)(struct cm_table *t);
-    uint64_t (*max_nbytes)(const struct cm_table *t); /* of one chunk as stored, if the table knows
-                                                         it (else NULL): planners */
+    /* Most bytes of a chunk as stored, for planners; NULL where the table does not know. */
+    uint64_t (*max_nbytes)(const struct cm_table *t);
 } cm_table;
 
 typedef struct cm_chunked_spec {
@@ -46,18 +45,21 @@ typedef struct cm_chunked_spec {
     cm_table *table;      /* taken; freed with table->free */
     cm_store *store;      /* ref'd */
     const char *key;      /* the one object of CM_AT_RANGE tables (a file), else NULL; copied */
-    cm_object_version
-        version; /* of that object: reads insist on it; zero for stores of many objects */
-    const char *label, *path; /* for messages: file or store URI, and variable path */
+    /* Of that object: reads insist on it. Zero for stores of many objects. */
+    cm_object_version version;
+    const char *label, *path; /* for messages: file or store URI, and variable path; copied */
+    /* CM_A2B_CUSTOM only: n stored cells into dst, as in cm_chunk_piece. */
     int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
-                  cm_error *err);       /* CM_A2B_CUSTOM only */
+                  cm_error *err);
     void *owner;                        /* for unpack: cm_chunked_owner(leaf) */
     void (*owner_release)(void *owner); /* called at the end; may be NULL */
 } cm_chunked_spec;
 
-/* chain, table are taken also on failure. */
+/* chain, table are taken also on failure. Raises CM_EDATA (a chunk length below 1), CM_EUNSUP (too
+ * many dimensions or cells), CM_ENOMEM. */
 int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err);
 
+/* The parts of a chunked array, borrowed; only for arrays of which cm_array_is_chunked is true. */
 void *cm_chunked_owner(const cm_array *a);
 bool cm_array_is_chunked(const cm_array *a);
 const cm_chain *cm_chunked_chain(const cm_array *a);
@@ -82,8 +84,8 @@ bool cm_table_is_strided(const cm_table *t, uint64_t *offset, const int64_t **st
 int cm_table_new_memory(const void *data, size_t nbytes, cm_table **out, cm_error *err);
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
- * chunks along each axis. Dense above a quarter occupied (16-20 bytes per chunk), else sparse
- * sorted (28); decided at freeze. */
+ * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than
+ * half of it is occupied; decided at freeze. */
 typedef struct cm_listed cm_listed;
 int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err);
 /* coord outside the grid, or given twice, is CM_EDATA. */

@@ -1,4 +1,9 @@
-/* array/dest.c: scattering into strided memory or tiles; see dest.h. */
+/* array/dest.c: scattering into strided memory or tiles; see dest.h.
+ *
+ * Everything goes through cm_dest_view, which finds the one piece of memory that holds a box, if
+ * there is one: always for a strided destination, for tiles when the box lies in one of them. A box
+ * across tiles is cut at their boundaries and each part goes its own way.
+ */
 #include <string.h>
 
 #include "array/dest.h"

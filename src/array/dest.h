@@ -12,9 +12,9 @@
 typedef struct cm_tiles {
     int64_t count[CM_MAX_DIMS];       /* tiles along each axis */
     const int64_t *cuts[CM_MAX_DIMS]; /* count + 1 increasing root coordinates */
-    const int64_t
-        *extent[CM_MAX_DIMS]; /* allocated cells of each tile (>= its width); NULL: its width */
-    void **tile;              /* C order over count; memory of each, borrowed */
+    /* Allocated cells of each tile (>= its width); NULL: its width. */
+    const int64_t *extent[CM_MAX_DIMS];
+    void **tile; /* C order over count; memory of each, borrowed */
 } cm_tiles;
 
 typedef struct cm_dest {
@@ -41,13 +41,15 @@ void cm_dest_put(const cm_dest *dest, const int64_t *lo, const int64_t *n, const
 /* Set the box to one value. */
 void cm_dest_fill(const cm_dest *dest, const int64_t *lo, const int64_t *n, const void *value);
 
-/* Read region into dest. grant: bytes of budget that the caller already holds for this read's
- * scratch; 0: take it here, waiting. max_workers 0: as many as the context has threads. nread,
- * nchunks: added to, may be NULL. */
+/* What a read did; both are added to atomically. */
 typedef struct cm_read_stats {
-    int64_t nbytes, nchunks; /* atomic: decoded bytes and number of chunks decoded (raw reads count
-                                their bytes) */
+    int64_t nbytes;  /* decoded bytes of the chunks; raw reads count their own */
+    int64_t nchunks; /* chunks decoded */
 } cm_read_stats;
+
+/* Read dest's region of array into dest. grant: bytes of budget that the caller already holds for
+ * this read's scratch; 0: take it here, waiting. max_workers: at most so many at once, 0: as many
+ * as the context has threads. stats: added to, may be NULL. Raises what cm_array_read does. */
 int cm_read_into(cm_context *ctx, cm_array *array, const cm_dest *dest, uint64_t grant,
                  int max_workers, cm_read_stats *stats, cm_error *err);
 

@@ -2,13 +2,21 @@
  * cells.
  *
  * Cells reach the destination by the shortest way that is correct:
- *   chunk that is exactly one contiguous box of native cells     decoded straight into it
- *   other chunks                                                 decoded to scratch, one strided
- * copy that transposes and swaps on the way uncompressed cells, contiguous on both sides read(2)
- * straight into the destination other uncompressed cells windows of WINDOW bytes that stay in the
- *                                                                 core's cache between read and
- * copy mapped or unpacked cells                                     blocks of block_cells() through
- * two small buffers
+ *
+ *     a chunk that is exactly one contiguous      decoded straight into it
+ *     box of native cells
+ *     other chunks                                decoded to scratch, then one strided copy that
+ *                                                 transposes and swaps bytes on the way
+ *     uncompressed cells, contiguous on both      read(2) straight into the destination
+ *     sides
+ *     other uncompressed cells                    windows of WINDOW bytes, which stay in the
+ *                                                 core's cache between read and copy
+ *     mapped or unpacked cells                    blocks of block_cells() through two small
+ *                                                 buffers
+ *
+ * All memory here is a worker's workspace, covered by the reservation that read.c made from
+ * cm_piece_scratch. Only strings, whose decoded size nobody knows before, may take more, and they
+ * never wait for it.
  */
 #include <string.h>
 
@@ -245,8 +253,8 @@ static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, co
     return r;
 }
 
-/* Decoded cells of the chunk as stored, in *out: in scratch or, when nothing was encoded, in data.
- */
+/* Decoded cells of the chunk as stored, in *out: in scratch or, when nothing was encoded, in
+ * data. */
 static int decode_cells(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const void *data,
                         size_t nbytes, void *target, const void **out, cm_error *err)
 {
@@ -368,10 +376,8 @@ typedef struct batch {
     size_t used;
 } batch;
 
-static int fetch(const cm_sink *s, const cm_piece *p, const cm_range *ranges, int n, bool *absent,
-                 cm_error *err)
+static int fetch(const cm_piece *p, const cm_range *ranges, int n, bool *absent, cm_error *err)
 {
-    (void)s;
     cm_object_version version = p->version;
     int r = p->store->vt->get(p->store, p->key, ranges, n, &version, err);
     if (r == CM_ENOTFOUND && p->absent_is_fill) {
@@ -388,7 +394,7 @@ static int run_batch(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cons
                      bool *absent, cm_error *err)
 {
     int nd = p->leaf->ndim;
-    int r = b->n ? fetch(s, p, b->ranges, b->n, absent, err) : 0;
+    int r = b->n ? fetch(p, b->ranges, b->n, absent, err) : 0;
     for (int i = 0; i < b->n && !r && !*absent; i++) {
         int64_t n[CM_MAX_DIMS];
         for (int k = 0; k < nd; k++)
@@ -437,7 +443,7 @@ static bool raw_direct(const cm_sink *s, const cm_piece *p, int *result, bool *a
         ranges[n++] = (cm_range){p->offset + (uint64_t)from, (size_t)run, first + to};
         more = cm_next(inner, p->n, i);
         if (n == MAX_RANGES || !more) {
-            *result = fetch(s, p, ranges, n, absent, err);
+            *result = fetch(p, ranges, n, absent, err);
             n = 0;
         }
     }

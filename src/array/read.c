@@ -63,7 +63,8 @@ static int compare(const void *va, const void *vb)
 static bool joins(const group *g, const cm_piece *last, const cm_piece *p, uint64_t max_group)
 {
     if (!is_range(last) || !is_range(p) || last->store != p->store ||
-        strcmp(last->key, p->key) != 0 || memcmp(&last->version, &p->version, sizeof p->version))
+        strcmp(last->key, p->key) != 0 ||
+        memcmp(&last->version, &p->version, sizeof p->version) != 0)
         return false;
     uint64_t end = g->offset + g->nbytes, new_end;
     if (!cm_add_u64(p->offset, p->nbytes, &new_end) || p->offset > end + MAX_GAP)
@@ -125,10 +126,10 @@ static void *encoded_alloc(void *user, size_t nbytes, cm_error *err)
                : NULL;
 }
 
-static int count_done(const cm_sink *s, const cm_piece *p)
+static void count_done(const cm_sink *s, const cm_piece *p)
 {
     if (!s->stats)
-        return 0;
+        return;
     int64_t nbytes, chunks = 0;
     if (p->kind == CM_PIECE_CHUNK) {
         nbytes = (int64_t)cm_chain_stored_nbytes(p->chain);
@@ -139,7 +140,6 @@ static int count_done(const cm_sink *s, const cm_piece *p)
     }
     __atomic_add_fetch(&s->stats->nbytes, nbytes, __ATOMIC_RELAXED);
     __atomic_add_fetch(&s->stats->nchunks, chunks, __ATOMIC_RELAXED);
-    return 0;
 }
 
 static int name_error(const cm_piece *p, cm_error *err)
@@ -197,7 +197,8 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
             r = cm_piece_decode(s, p, ws, data, nbytes, err);
         else
             r = cm_piece_decode(s, p, ws, data + (p->offset - g->offset), (size_t)p->nbytes, err);
-        count_done(s, p);
+        if (!r)
+            count_done(s, p);
     }
     if (room.extra)
         cm_budget_give(cm_context_budget(s->ctx), room.extra);
@@ -322,9 +323,8 @@ int cm_array_read(cm_context *ctx, cm_array *array, const int64_t *start, const 
     int nd = array->ndim;
     for (int i = 0; i < nd; i++)
         if (start[i] < 0 || count[i] < 0 || start[i] > array->shape[i] - count[i]) {
-            cm_error_set(err, CM_EINVAL, "region %lld..%lld of axis %d is outside 0..%lld",
-                         (long long)start[i], (long long)start[i] + (long long)count[i], i,
-                         (long long)array->shape[i]);
+            cm_error_set(err, CM_EINVAL, "%lld cells from %lld of axis %d are not inside 0..%lld",
+                         (long long)count[i], (long long)start[i], i, (long long)array->shape[i]);
             return cm_error_variable(err, array->path), CM_EINVAL;
         }
     if (array->dtype.kind == CM_STRING && !arena)

@@ -14,8 +14,8 @@ typedef struct cm_shard_index {
     bool absent;  /* the object does not exist */
     cm_object_version version;
     size_t nchunks;
-    uint64_t
-        *entries; /* offset, nbytes for each inner chunk, C order; both UINT64_MAX: never written */
+    /* Offset and nbytes of each inner chunk, C order; both UINT64_MAX: never written. */
+    uint64_t *entries;
 } cm_shard_index;
 
 /* The index of the shard at [base, base + nbytes) of key (nbytes UINT64_MAX: the whole object),

@@ -139,9 +139,8 @@ int cm_array_subset(cm_array *src, const int64_t *start, const int64_t *count, c
     for (int i = 0; i < src->ndim; i++) {
         if (start[i] < 0 || count[i] < 0 || start[i] > src->shape[i] ||
             count[i] > src->shape[i] - start[i]) {
-            cm_error_set(err, CM_EINVAL, "subset %lld..%lld of axis %d is outside its length %lld",
-                         (long long)start[i], (long long)start[i] + (long long)count[i], i,
-                         (long long)src->shape[i]);
+            cm_error_set(err, CM_EINVAL, "%lld cells from %lld of axis %d are not inside 0..%lld",
+                         (long long)count[i], (long long)start[i], i, (long long)src->shape[i]);
             cm_error_object(err, src->label);
             cm_error_variable(err, src->path);
             return CM_EINVAL;

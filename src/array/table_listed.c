@@ -1,10 +1,14 @@
-/* array/table_listed.c: chunks listed one by one, as an HDF5 B-tree gives them.
+/* array/table_listed.c: chunks listed one by one, as an HDF5 index gives them.
  *
- * While growing: an array of (linear grid index, offset, nbytes, mask), sorted at freeze. Frozen,
- * it is either dense     offset u64 + nbytes u32 + mask u32 for every grid cell (16 bytes), offset
- * UINT64_MAX where nothing is sparse    the sorted list itself (32 bytes a chunk), searched by
- * halving whichever is smaller; lengths over 4 GiB force sparse. An unwritten chunk is
- * CM_AT_NOWHERE.
+ * While growing it is an array of (linear grid index, offset, nbytes, mask), sorted at freeze.
+ * Frozen, it is either
+ *
+ *     dense    offset u64, nbytes u32, mask u32 for every cell of the grid: 16 bytes each, with
+ *              offset UINT64_MAX where no chunk was written
+ *     sparse   the sorted list itself: 32 bytes a chunk, searched by halving
+ *
+ * whichever is smaller: dense from half occupied on. Lengths over 4 GiB force sparse. An unwritten
+ * chunk is CM_AT_NOWHERE. Tables are not charged to the memory budget.
  */
 #include <stdlib.h>
 #include <string.h>

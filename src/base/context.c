@@ -28,7 +28,7 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 
-enum { MAX_THREADS = 1024, DEFAULT_IO_THREADS = 4 };
+enum { MAX_THREADS = 1024 };
 
 static const uint64_t min_memory = 8000000, own_memory = 12000000, thread_memory = 256000;
 static const int64_t report_every_ns = 100000000;
@@ -45,7 +45,7 @@ struct cm_context {
     uint64_t max_memory;
     cm_budget *budget;
     cm_block_cache *blocks;
-    cm_pool *pool, *io_pool;
+    cm_pool *pool;
     slot slots[CM_SLOT_COUNT];
 
     cm_log_fn log;
@@ -88,7 +88,7 @@ int cm_context_new(const cm_context_options *options, cm_context **out, cm_error
     else
         cm_context_options_init(&o);
     *out = NULL;
-    if (o.threads < 0 || o.threads > MAX_THREADS || o.io_threads < 0 || o.io_threads > MAX_THREADS)
+    if (o.threads < 0 || o.threads > MAX_THREADS)
         return cm_error_set(err, CM_EINVAL, "number of threads must be 0 to %d", MAX_THREADS);
     if (o.max_memory != 0 && o.max_memory < min_memory)
         return cm_error_set(err, CM_EINVAL, "memory limit must be at least 8 MB");
@@ -113,8 +113,6 @@ int cm_context_new(const cm_context_options *options, cm_context **out, cm_error
         r = cm_block_cache_new(ctx->budget, (size_t)(ctx->max_memory / 16), &ctx->blocks, err);
     if (r == 0)
         r = cm_pool_new(ctx->threads - 1, &ctx->pool, err); /* the caller is the other one */
-    if (r == 0)
-        r = cm_pool_new(o.io_threads ? o.io_threads : DEFAULT_IO_THREADS, &ctx->io_pool, err);
     if (r) {
         cm_context_free(ctx);
         return r;
@@ -135,7 +133,6 @@ void cm_context_free(cm_context *ctx)
         pthread_mutex_destroy(&s->lock);
     }
     cm_pool_free(ctx->pool);
-    cm_pool_free(ctx->io_pool);
     cm_block_cache_free(ctx->blocks);
     cm_budget_free(ctx->budget);
     pthread_mutex_destroy(&ctx->callback_lock);
@@ -185,11 +182,6 @@ const char *cm_version(void)
 cm_pool *cm_context_pool(cm_context *ctx)
 {
     return ctx->pool;
-}
-
-cm_pool *cm_context_io_pool(cm_context *ctx)
-{
-    return ctx->io_pool;
 }
 
 cm_budget *cm_context_budget(cm_context *ctx)

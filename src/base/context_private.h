@@ -15,7 +15,6 @@ enum cm_context_slot {
 };
 
 cm_pool *cm_context_pool(cm_context *ctx);
-cm_pool *cm_context_io_pool(cm_context *ctx);
 cm_budget *cm_context_budget(cm_context *ctx);
 cm_block_cache *cm_context_blocks(cm_context *ctx);
 

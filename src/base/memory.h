@@ -12,8 +12,8 @@
 
 #include "chunkmill/error.h"
 
-/* n * size bytes, zeroed, at least 1 byte; NULL with CM_ENOMEM set in err on failure or overflow.
- */
+/* n * size bytes, zeroed, at least 1 byte; NULL with CM_ENOMEM set in err on failure or
+ * overflow. */
 void *cm_calloc(size_t n, size_t size, cm_error *err);
 
 /* Resize p to n * size bytes; on failure p stays valid and NULL comes back. New bytes are not

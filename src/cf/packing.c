@@ -1,13 +1,18 @@
 /* cf/packing.c: what the packing attributes of a variable say.
  *
  * The result's dtype follows xarray, so that what is unpacked here equals what xarray reads from
- * the packed file: scale and offset of one float type: that type, but float64 for packed 32-bit
- * integers an offset otherwise:                float64 a scale only:                       the
- * scale's type only a fill value:                  float32 for integers up to 16 bits, floats as
- * they are, else float64 only _Unsigned:                     the integer of the other sign In Zarr
- * an attribute is a JSON number, a double for xarray too. A float variable whose only fill value is
- * NaN keeps its own type even when scaled: xarray takes such an attribute for a promise that the
- * type was chosen already.
+ * the packed file:
+ *
+ *     scale and offset of one float type   that type, but float64 for packed 32-bit integers
+ *     an offset otherwise                  float64
+ *     a scale only                         the scale's type
+ *     only a fill value                    float32 for integers up to 16 bits, floats as they are,
+ *                                          else float64
+ *     only _Unsigned                       the integer of the other sign
+ *
+ * In Zarr an attribute is a JSON number, a double for xarray too. A float variable whose only fill
+ * value is NaN keeps its own type even when scaled: xarray takes such an attribute for a promise
+ * that the type was chosen already.
  */
 #include "cf/packing.h"
 

@@ -57,8 +57,8 @@ struct cm_cli {
 int cm_cli_begin(cm_cli *cli, uint64_t reserve, cm_error *err) CM_MUST_CHECK;
 void cm_cli_end(cm_cli *cli);
 
-/* The memory that --max-mem or else the machine and the batch job grant. *reason: why, for people.
- */
+/* The memory that --max-mem or else the machine and the batch job grant. *reason: why, for
+ * people. */
 uint64_t cm_cli_memory(const cm_cli *cli, const char **reason);
 
 /* A line on standard error for people, unless --quiet. */

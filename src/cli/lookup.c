@@ -1,5 +1,5 @@
-/* cli/lookup.c: variables by the name that a person typed, with the nearest one when it is wrong.
- */
+/* cli/lookup.c: variables by the name that a person typed, with the nearest one when it is
+ * wrong. */
 #include <string.h>
 
 #include "cli/sources.h"

@@ -11,8 +11,8 @@ typedef struct cm_cli_sources {
     cm_dataset *dataset; /* what is to be read: one of the above */
 } cm_cli_sources;
 
-/* The first n operands and the lines of --files-from become names. CM_EINVAL when there are none.
- */
+/* The first n operands and the lines of --files-from become names. CM_EINVAL when there are
+ * none. */
 int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s,
                         cm_error *err) CM_MUST_CHECK;
 
@@ -35,8 +35,8 @@ bool cm_cli_has_named(const cm_dataset *ds, const char *name);
 int cm_cli_require_named(const cm_dataset *ds, const cm_group *g, const char *name,
                          cm_error *err) CM_MUST_CHECK;
 
-/* The variable called name below g (a name or a path), readable. CM_EINVAL with the nearest name.
- */
+/* The variable called name below g (a name or a path), readable. CM_EINVAL with the nearest
+ * name. */
 int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *name,
                          const cm_variable **out, cm_error *err) CM_MUST_CHECK;
 

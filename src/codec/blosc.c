@@ -82,8 +82,8 @@ static int parse_v2(const cm_json *config, cm_dtype dtype, cm_codec **out, cm_er
                               err);
 }
 
-/* typesize is required unless there is no shuffle; what is absent else has zarr-python's default.
- */
+/* typesize is required unless there is no shuffle; what is absent else has zarr-python's
+ * default. */
 static int parse_v3(const cm_json *config, cm_codec **out, cm_error *err)
 {
     const char *cname = "zstd", *shuffle = NULL;

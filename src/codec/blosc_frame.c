@@ -27,8 +27,7 @@
 #include "base/bytes.h"
 #include "codec/blosc_frame.h"
 
-/* ---- header -----------------------------------------------------------------------------------
- */
+/* ---- header ---------------------------------------------------------------------------------- */
 
 static uint32_t block_nbytes(const cm_blosc_header *h, uint32_t block)
 {
@@ -86,8 +85,7 @@ bool cm_blosc_frame_is_ours(const cm_blosc_header *h)
            h->format == CM_BLOSC_ZSTD;
 }
 
-/* ---- shuffles ---------------------------------------------------------------------------------
- */
+/* ---- shuffles -------------------------------------------------------------------------------- */
 
 /* The shuffle that blocks of n bytes really have: 0 when they are stored as they are. */
 static int block_shuffle(const cm_blosc_header *h, uint32_t n)
@@ -130,8 +128,7 @@ static void unshuffle_block(const cm_blosc_header *h, int shuffle, const uint8_t
     memcpy(dst + whole, src + whole, n - whole);
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------
- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 /* One compressed part to exactly n bytes. */
 static int decode_part(int format, void *state, const uint8_t *src, uint32_t nsrc, uint8_t *dst,
@@ -210,8 +207,7 @@ int cm_blosc_frame_decode(const cm_blosc_header *h, cm_codec_work *work, const u
     return 0;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 static bool encoder_splits(int format, uint32_t typesize, uint32_t blocksize)
 {

@@ -18,8 +18,7 @@ static size_t plus(size_t a, size_t b)
     return cm_add_size(a, b, &sum) ? sum : SIZE_MAX;
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 int cm_chain_alloc(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err)
 {
@@ -91,8 +90,7 @@ void cm_chain_unref(cm_chain *chain)
     free(chain);
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 bool cm_chain_size_known(const cm_chain *chain)
 {

@@ -10,8 +10,7 @@
 #include "base/memory.h"
 #include "codec/codec_private.h"
 
-/* ---- v3 metadata ------------------------------------------------------------------------------
- */
+/* ---- v3 metadata ----------------------------------------------------------------------------- */
 
 static cm_json *int_list(cm_json_doc *doc, const int64_t *values, const int *small, int n)
 {
@@ -93,8 +92,7 @@ cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc)
     return list;
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static int space(cm_buffer *b, size_t start, cm_error *err)
 {
@@ -157,8 +155,7 @@ char *cm_chain_text(const cm_chain *chain, cm_error *err)
     return s;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static bool same(const cm_chain *a, const cm_chain *b, bool exactly)
 {

@@ -28,8 +28,7 @@ typedef struct {
 static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
                         int depth, cm_chain **out, cm_error *err);
 
-/* ---- one entry --------------------------------------------------------------------------------
- */
+/* ---- one entry ------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
@@ -82,8 +81,7 @@ static int known_members(const entry *e, const char *const *keys, cm_error *err)
     return 0;
 }
 
-/* ---- the codecs of arrays ---------------------------------------------------------------------
- */
+/* ---- the codecs of arrays -------------------------------------------------------------------- */
 
 static int read_order(const cm_json *order, int ndim, int *out, cm_error *err)
 {
@@ -233,8 +231,7 @@ static int set_sharding(walk *w, const entry *e, cm_error *err)
     return r ? r : parse_index(w, cm_json_get(e->config, "index_codecs"), count, err);
 }
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static int add_stage(walk *w, const entry *e, const cm_codec_class *cls, cm_error *err)
 {

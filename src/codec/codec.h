@@ -27,9 +27,11 @@ typedef enum cm_dialect {
     CM_ZARR2, /* {"id": "zstd", "level": 5}: a numcodecs configuration */
 } cm_dialect;
 
-typedef struct cm_codec cm_codec; /* one configured bytes-to-bytes codec */
-typedef struct cm_codec_work
-    cm_codec_work; /* one thread's decompressor and compressor states, reused */
+/* One configured bytes-to-bytes codec. */
+typedef struct cm_codec cm_codec;
+
+/* One thread's decompressor and compressor states, reused. */
+typedef struct cm_codec_work cm_codec_work;
 
 /* A class of bytes-to-bytes codecs: one per file, one registry (codec/registry.c). */
 typedef struct cm_codec_class {
@@ -42,8 +44,8 @@ typedef struct cm_codec_class {
     int (*parse)(const cm_json *config, cm_dialect dialect, cm_dtype dtype, cm_codec **out,
                  cm_error *err);
 
-    /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object (v2).
-     */
+    /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object
+     * (v2). */
     cm_json *(*describe)(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect);
 
     /* Most bytes that encoding n bytes can give. */
@@ -86,24 +88,29 @@ struct cm_codec {
 
 void cm_codec_free(cm_codec *codec); /* codecs are one malloc'ed block each */
 
-/* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib", ...
- */
+/* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib",
+ * ... */
 const cm_codec_class *cm_codec_class_named(const char *name, cm_dialect dialect);
 
-/* Make codecs by hand: HDF5 filters, the CLI's "zstd:5". level as the codec's own; shuffle for
- * blosc: 0, 1 byte, 2 bit. */
+/* Make codecs by hand: HDF5 filters, the CLI's "zstd:5". level as the codec's own. All raise
+ * CM_EINVAL (a number outside the codec's range) and CM_ENOMEM. */
 int cm_codec_new_zlib(int level, cm_codec **out, cm_error *err); /* HDF5 deflate, v2 "zlib" */
 int cm_codec_new_gzip(int level, cm_codec **out, cm_error *err);
 int cm_codec_new_zstd(int level, bool checksum, cm_codec **out, cm_error *err);
-int cm_codec_new_lz4(int acceleration, cm_codec **out,
-                     cm_error *err); /* numcodecs' LZ4: 4-byte size header */
+
+/* numcodecs' LZ4: a block with its decoded size in 4 bytes before it. */
+int cm_codec_new_lz4(int acceleration, cm_codec **out, cm_error *err);
+
+/* shuffle: 0, 1 byte, 2 bit. blocksize 0: as blosc chooses. */
 int cm_codec_new_blosc(const char *compressor, int level, int shuffle, uint32_t typesize,
                        int64_t blocksize, cm_codec **out, cm_error *err);
-int cm_codec_new_shuffle(uint32_t typesize, cm_codec **out,
-                         cm_error *err); /* HDF5's and numcodecs' are the same bytes */
-int cm_codec_new_crc32c(cm_codec **out, cm_error *err); /* 4 bytes little-endian at the end */
-int cm_codec_new_fletcher32(cm_codec **out,
-                            cm_error *err); /* HDF5's and numcodecs': 4 bytes at the end */
+
+/* HDF5's and numcodecs' are the same bytes. */
+int cm_codec_new_shuffle(uint32_t typesize, cm_codec **out, cm_error *err);
+
+/* 4 bytes at the end: crc32c little-endian; fletcher32 as HDF5 and numcodecs have it. */
+int cm_codec_new_crc32c(cm_codec **out, cm_error *err);
+int cm_codec_new_fletcher32(cm_codec **out, cm_error *err);
 
 /* Parse the command line's NAME[:ARG]...: "blosc:zstd:5:shuffle", "zstd:3", "gzip:6", "zlib:6",
  * "lz4:1", "lz4", "none" (*out = NULL). dtype chooses blosc's typesize. CM_EINVAL with the known
@@ -121,8 +128,7 @@ typedef enum cm_array_codec {
     CM_A2B_BYTES,    /* cells in a byte order */
     CM_A2B_VLEN,     /* vlen-utf8: u32 count, then u32 length + bytes for each */
     CM_A2B_SHARDING, /* sharding_indexed */
-    CM_A2B_CUSTOM /* a format's own cells (HDF5 strings in the global heap): see array/chunked.h's
-                     unpack */
+    CM_A2B_CUSTOM    /* a format's own cells (HDF5 strings in the global heap); array/chunked.h */
 } cm_array_codec;
 
 typedef struct cm_chain {
@@ -137,8 +143,7 @@ typedef struct cm_chain {
     cm_array_codec a2b;
     bool big_endian;      /* CM_A2B_BYTES: stored byte order */
     bool endian_given;    /* the metadata has an "endian" member (absent for one-byte types) */
-    uint32_t stored_size; /* bytes per cell as stored; dtype.size but for CM_A2B_CUSTOM, 0 for
-                             CM_A2B_VLEN */
+    uint32_t stored_size; /* bytes per cell as stored: dtype.size; CUSTOM: its own; VLEN: 0 */
 
     int nstages; /* bytes to bytes, encode order; HDF5's filter i is stage i */
     cm_codec *stages[CM_MAX_STAGES];
@@ -148,8 +153,7 @@ typedef struct cm_chain {
      * after a sharding codec (a compressed shard) are legal but rare; their decoded size is not
      * known. */
     struct cm_chain *inner;
-    struct cm_chain
-        *index; /* chain of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
+    struct cm_chain *index; /* of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
     bool index_at_start;
 } cm_chain;
 
@@ -157,11 +161,13 @@ cm_chain *cm_chain_ref(cm_chain *chain);
 void cm_chain_unref(cm_chain *chain);
 
 /* A chain of "bytes" in little-endian order (vlen-utf8 for strings) for this chunk shape, no
- * stages.
- */
+ * stages. Raises CM_EUNSUP (more than CM_MAX_DIMS axes), CM_EDATA (a length below 1), CM_ELIMIT (a
+ * chunk that size_t cannot count), CM_ENOMEM. */
 int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err);
-int cm_chain_append(cm_chain *chain, cm_codec *stage,
-                    cm_error *err); /* takes stage, also on failure */
+
+/* Put a stage at the end. stage is taken, also on failure. Raises CM_EUNSUP (more than
+ * CM_MAX_STAGES). */
+int cm_chain_append(cm_chain *chain, cm_codec *stage, cm_error *err);
 
 /* From v3's "codecs" array: shape is the chunk's (for sharding: the shard's). Every rule of the
  * spec is checked: exactly one array-to-bytes codec, transpose a permutation, inner shape divides,
@@ -206,14 +212,17 @@ size_t cm_chain_fixed_nbytes(const cm_chain *chain);
 size_t cm_chain_decode_scratch(const cm_chain *chain, size_t stored_nbytes);
 size_t cm_chain_encode_scratch(const cm_chain *chain, size_t stored_nbytes);
 
-/* Bytes-to-bytes part only. Stages whose bit i is set in skip_mask were not applied (HDF5 filter
- * mask) and are left out. scratch: cm_chain_middle_nbytes() bytes, may be NULL when that is 0.
- * decode: the result must be exactly nstored bytes, else CM_EDATA. With CM_A2B_VLEN
- * and CM_A2B_SHARDING the size is unknown: pass the capacity in
- * nstored and take the real size from *nout; capacity too small is CM_ELIMIT with *nout = size
- * needed if known (0 otherwise: try twice as much). A chain without stages: memcpy (callers avoid
- * it by reading in place). encode: nsrc decoded bytes, capacity at least cm_chain_bound(nsrc),
- * scratch for nsrc. No buffer may overlap another. */
+/* The bytes-to-bytes part only. Stages whose bit i is set in skip_mask were not applied (HDF5
+ * filter mask) and are left out. scratch: cm_chain_middle_nbytes() bytes, may be NULL when that is
+ * 0. No buffer may overlap another. A chain without stages copies (callers avoid it by reading in
+ * place).
+ *
+ * decode: the result must be exactly nstored bytes, else CM_EDATA. With CM_A2B_VLEN and
+ * CM_A2B_SHARDING the size is unknown: pass the capacity in nstored and take the real size from
+ * *nout; a capacity that is too small is CM_ELIMIT with *nout the size needed, if known (0
+ * otherwise: try twice as much).
+ *
+ * encode: nsrc decoded bytes, capacity at least cm_chain_bound(nsrc), scratch for nsrc. */
 size_t cm_chain_middle_nbytes(const cm_chain *chain, size_t stored_nbytes);
 int cm_chain_decode(const cm_chain *chain, cm_codec_work *work, uint32_t skip_mask, const void *src,
                     size_t nsrc, void *dst, size_t nstored, size_t *nout, void *scratch,
@@ -225,8 +234,10 @@ int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src,
  * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may
  * be left over (CM_EDATA). */
 int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
-size_t cm_vlen_encoded_nbytes(const cm_string *src,
-                              size_t nelem); /* SIZE_MAX on overflow or a string over 4 GiB */
+
+/* The other way. encoded_nbytes: SIZE_MAX on overflow or when a string is over 4 GiB; dst has so
+ * many bytes. */
+size_t cm_vlen_encoded_nbytes(const cm_string *src, size_t nelem);
 void cm_vlen_encode(const cm_string *src, size_t nelem, void *dst);
 
 #endif

@@ -4,8 +4,7 @@
 
 #include "codec/codec.h"
 
-/* ---- the classes, one per file ----------------------------------------------------------------
- */
+/* ---- the classes, one per file --------------------------------------------------------------- */
 
 extern const cm_codec_class cm_class_blosc, cm_class_crc32c, cm_class_fletcher32, cm_class_gzip,
     cm_class_lz4, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
@@ -16,8 +15,7 @@ int cm_codec_alloc(const cm_codec_class *cls, size_t nbytes, void *out, cm_error
 /* All names that the registry knows in this dialect, "blosc, crc32c, ...", appended. */
 int cm_codec_names(cm_dialect dialect, cm_buffer *out, cm_error *err);
 
-/* ---- reading configurations (config.c) --------------------------------------------------------
- */
+/* ---- reading configurations (config.c) ------------------------------------------------------- */
 
 /* One member that a configuration may have. */
 typedef struct cm_config_field {
@@ -44,8 +42,7 @@ bool cm_config_ignorable(const cm_json *v);
 cm_json *cm_config_describe(cm_json_doc *doc, const cm_codec_class *cls, const char *v3_name,
                             cm_dialect dialect, cm_json **config);
 
-/* ---- one thread's states (work.c) -------------------------------------------------------------
- */
+/* ---- one thread's states (work.c) ------------------------------------------------------------ */
 
 /* Each is made on first use and kept; NULL with CM_ENOMEM set when that fails. They are the
  * libraries' types, void here so that this header needs none of theirs. */
@@ -64,8 +61,7 @@ void *cm_work_bytes(cm_codec_work *work, size_t nbytes, cm_error *err);
 size_t cm_deflater_nbytes(int level);
 size_t cm_zstd_nbytes(int level, size_t nbytes, bool encoding); /* for inputs of nbytes */
 
-/* ---- byte shuffle kernels (shuffle_kernels.c) -------------------------------------------------
- */
+/* ---- byte shuffle kernels (shuffle_kernels.c) ------------------------------------------------ */
 
 /* dst[j * nelem + i] = src[i * size + j] for i < nelem, j < size, and back. The buffers do not
  * overlap. The _scalar ones are the reference that the test holds the others to. */
@@ -83,8 +79,7 @@ size_t cm_shuffle_kernel(const void *src, void *dst, size_t nelem, size_t size, 
 void cm_bitshuffle(const void *src, void *dst, void *tmp, size_t nelem, size_t size);
 void cm_bitunshuffle(const void *src, void *dst, void *tmp, size_t nelem, size_t size);
 
-/* ---- chains -----------------------------------------------------------------------------------
- */
+/* ---- chains ---------------------------------------------------------------------------------- */
 
 /* Is the decoded size of a chunk known beforehand? Not with vlen-utf8, nor when a whole shard is
  * compressed. */

@@ -13,8 +13,7 @@
 #include "dataset/dataset_private.h"
 #include "text/utf8.h"
 
-/* ---- making and freeing -----------------------------------------------------------------------
- */
+/* ---- making and freeing ---------------------------------------------------------------------- */
 
 static void group_free(cm_group *g)
 {
@@ -88,8 +87,7 @@ void cm_dataset_free(cm_dataset *ds)
     free(ds);
 }
 
-/* ---- adding -----------------------------------------------------------------------------------
- */
+/* ---- adding ---------------------------------------------------------------------------------- */
 
 static int check_name(const cm_group *g, const char *what, const char *name, cm_error *err)
 {
@@ -184,8 +182,7 @@ int cm_group_add_dimension(cm_group *g, const char *name, int64_t length, bool u
     return 0;
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 const char *cm_dataset_uri(const cm_dataset *ds)
 {

@@ -11,8 +11,7 @@
 #include "nd/half.h"
 #include "text/number_text.h"
 
-/* ---- cells to JSON ----------------------------------------------------------------------------
- */
+/* ---- cells to JSON --------------------------------------------------------------------------- */
 
 static cm_json *real_to_json(cm_json_doc *doc, cm_kind kind, const uint8_t *p)
 {
@@ -82,8 +81,7 @@ cm_json *cm_json_from_cells(cm_json_doc *doc, cm_dtype dtype, const void *cells,
     return list;
 }
 
-/* ---- JSON to a cell ---------------------------------------------------------------------------
- */
+/* ---- JSON to a cell -------------------------------------------------------------------------- */
 
 /* The special values by name, as a string or as a token. */
 static bool special(const cm_json *v, double *out)

@@ -1,5 +1,5 @@
-/* dataset/variable.c: one variable of a dataset: its array or its problem, its names, its storage.
- */
+/* dataset/variable.c: one variable of a dataset: its array or its problem, its names, its
+ * storage. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

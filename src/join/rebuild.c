@@ -1,4 +1,8 @@
-/* join/rebuild.c: see the header. */
+/* join/rebuild.c: copying parts of one dataset into another; see rebuild.h.
+ *
+ * Selecting and joining both make a new tree beside the old one. Names and attribute values are
+ * copied, arrays are references: the new tree stays readable when the old one is freed.
+ */
 #include "join/rebuild.h"
 
 #include <stdlib.h>

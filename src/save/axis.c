@@ -1,4 +1,9 @@
-/* save/axis.c: see axis.h. Chunk grids are either regular or a list of cuts (joined files). */
+/* save/axis.c: one axis: boundaries, mean number of reads, candidate widths; see axis.h.
+ *
+ * A grid is either regular or a list of cuts (joined files); only the first three functions know
+ * which. Means over many tiles are taken from the first 100,000, and candidates are at most 128
+ * before thinning, so that planning takes milliseconds for an axis of any length.
+ */
 #include <stdlib.h>
 
 #include "base/bytes.h"

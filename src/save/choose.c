@@ -74,8 +74,8 @@ static bool better(const choice *a, const choice *b)
     return da < db - 1e-9;
 }
 
-/* Depth-first over the axes; memory grows with every axis, so a branch ends where it is too much.
- */
+/* Depth-first over the axes; memory grows with every axis, so a branch ends where it is too
+ * much. */
 static void consider(search *s, int i, uint64_t memory, double reread)
 {
     if (memory > s->limit || (s->best.valid && reread > s->best.reread + 1e-9))
@@ -108,9 +108,7 @@ static void consider(search *s, int i, uint64_t memory, double reread)
     }
 }
 
-/* Source boundaries as planning sees them. A contiguous array gets boundaries where runs of about
- * 1 MiB end, so that "one source chunk" means something to read at once. */
-static cm_axis_grid planning_grid(const cm_part *p, int i)
+cm_axis_grid cm_part_grid(const cm_part *p, int i)
 {
     cm_axis_grid g = cm_array_grid(p->source, i);
     if (!p->source->raw || g.ncuts || g.size < g.length)
@@ -124,7 +122,7 @@ static cm_axis_grid planning_grid(const cm_part *p, int i)
 
 static void fill_axis(const cm_part *p, axis *a, int i, int max)
 {
-    cm_axis_grid g = planning_grid(p, i);
+    cm_axis_grid g = cm_part_grid(p, i);
     int64_t run = p->dtype.size; /* bytes that lie together per cell of this axis */
     for (int k = i + 1; k < p->ndim; k++) {
         cm_axis_grid inner = cm_array_grid(p->source, k);
@@ -158,7 +156,7 @@ static void choose_blocks(cm_part *p, uint64_t limit)
     enum { PIECE = 1 << 20 };
     int64_t longest[CM_MAX_DIMS];
     for (int i = 0; i < p->ndim; i++) {
-        cm_axis_grid g = planning_grid(p, i);
+        cm_axis_grid g = cm_part_grid(p, i);
         p->block[i] = longest[i] = cm_axis_longest(&g);
     }
     for (;;) {
@@ -188,7 +186,7 @@ static void choose_blocks(cm_part *p, uint64_t limit)
 static int cut_blocks(cm_part *p, cm_error *err)
 {
     for (int i = 0; i < p->ndim; i++) {
-        cm_axis_grid g = planning_grid(p, i);
+        cm_axis_grid g = cm_part_grid(p, i);
         size_t capacity = 0;
         int64_t n = 0, x = 0;
         for (;;) {
@@ -218,7 +216,7 @@ static int choose_spill(cm_save *save, cm_part *p, uint64_t encode, uint64_t dec
 {
     uint64_t unit = unit_nbytes(p), source = p->dtype.size;
     for (int i = 0; i < p->ndim; i++) {
-        cm_axis_grid g = planning_grid(p, i);
+        cm_axis_grid g = cm_part_grid(p, i);
         source *= (uint64_t)cm_axis_longest(&g);
         p->tile[i] = 1;
     }

@@ -1,4 +1,9 @@
-/* save/describe.c: the plan for people and programs. */
+/* save/describe.c: the plan as JSON for people and programs, and its warnings.
+ *
+ * Bytes read and written are decoded bytes: what encoding will make of them is not known before.
+ * The description is made once, when planning is done, and never changes; cm_save_get_stats tells
+ * what really happened.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,14 @@
 /* save/layout.c: chunks, shards and codec of each target variable, from what the user said, the
  * source, and defaults.
  *
- *   chunks of a dimension   VAR:dim=n, else dim=n, else the source's chunk, else auto (contiguous)
- *   small variables         1-D coordinates, bounds and arrays under 1 MB are one chunk unless VAR:
- * names them shards                  the same spelling; with neither chunks nor shards given, the
- * source's codec                   VAR=spec, else spec, else the source's own when it is Zarr, else
- *                           blosc:zstd:3:shuffle, for strings zstd:3
+ *     chunks of a dimension   VAR:dim=n, else dim=n, else the source's chunk, else auto
+ *                             (contiguous)
+ *     small variables         1-D coordinates, bounds and arrays under 1 MB are one chunk unless
+ *                             VAR: names them
+ *     shards                  the same spelling; with neither chunks nor shards given, the
+ *                             source's
+ *     codec                   VAR=spec, else spec, else the source's own when it is Zarr, else
+ *                             blosc:zstd:3:shuffle, for strings zstd:3
  *
  * A spec is `[VAR:]part,part...` with parts `dim=n`, `n` (by position) or `auto[:SIZE]`; n is -1
  * for the whole axis.

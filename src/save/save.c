@@ -1,8 +1,12 @@
 /* save/save.c: the public functions: plan, run, commit.
  *
- *   plan     dataset -> parts (one per variable): layout, target array, mode, tile, tasks. No cell
- * is read and nothing is written. run      the target's directory is made when the first task
- * starts commit   metadata, then the target gets its name
+ *     plan     dataset -> parts (one per variable): layout, target array, mode, tile, tasks. No
+ *              cell is read and nothing is written.
+ *     run      the target's directory is made when the first task starts
+ *     commit   metadata, then the target gets its name
+ *
+ * Each step may fail without harm: until the commit's rename nobody can see the target, and
+ * cm_save_free removes what was written.
  */
 #include <stdlib.h>
 #include <string.h>

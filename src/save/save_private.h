@@ -90,7 +90,10 @@ struct cm_save {
 int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err);
 int cm_layout_check_names(const cm_save *save, cm_error *err);
 
-/* choose.c */
+/* choose.c. The grid: where the source's chunks end along an axis, as planning and running see it.
+ * A contiguous array gets boundaries where runs of about 1 MiB end, so that "one source chunk"
+ * means something to read at once. */
+cm_axis_grid cm_part_grid(const cm_part *part, int axis);
 int cm_part_choose(cm_save *save, cm_part *part, cm_error *err);
 
 /* tasks.c */
@@ -106,7 +109,7 @@ int cm_tile_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, in
 int cm_spill_open(cm_save *save, cm_part *part, cm_error *err);
 int cm_spill_fill(cm_save *save, cm_part *part, int64_t task, int workers, cm_error *err);
 cm_array *cm_spill_array(const struct cm_spill *spill);
-int cm_spill_consumed(struct cm_spill *spill, int64_t task, cm_error *err);
+void cm_spill_consumed(struct cm_spill *spill, int64_t task);
 void cm_spill_close(struct cm_spill *spill);
 
 /* unit.c: some units in memory, one tile per chunk, and what becomes of them. */
@@ -124,8 +127,8 @@ size_t cm_unit_tile_nbytes(const cm_part *part);
 uint64_t cm_unit_worker_nbytes(const cm_part *part);
 /* Chunks along an axis that hold cells. */
 int64_t cm_unit_nchunks(const cm_part *part, int axis);
-/* Set a tile that reaches beyond the shape to the fill value. chunk: its grid coordinate. */
-void cm_unit_pad(const cm_part *part, const int64_t *chunk, void *tile);
+/* Set a whole tile to the fill value: one that reaches beyond the shape, before it is read into. */
+void cm_unit_pad(const cm_part *part, void *tile);
 /* Encode and put all of them; the tiles' content is lost. */
 int cm_units_write(cm_units *units, int workers, cm_error *err);
 

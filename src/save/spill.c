@@ -1,8 +1,8 @@
 /* save/spill.c: the scratch file of one variable.
  *
- *   phase 0   a task reads a block of whole source chunks, each once, into pieces (block ∩ tile),
- * and writes every piece with one pwrite to its place phase 1   a tile's pieces lie together, so a
- * task reads one range, and frees it
+ *     phase 0   a task reads a block of whole source chunks, each once, into pieces (block x tile),
+ *               and writes every piece with one pwrite to its place
+ *     phase 1   a tile's pieces lie together, so a task reads one range, and frees it
  *
  * The file is in destination order: tiles in C order of their grid, in a tile the pieces in C order
  * of the blocks, in a piece the cells in C order. Because tiles and blocks are grids, a piece's
@@ -76,8 +76,8 @@ static int write_all(int fd, const char *p, size_t n, uint64_t at, cm_error *err
         ssize_t k = pwrite(fd, p, n, (off_t)at);
         if (k < 0 && errno == EINTR)
             continue;
-        if (k < 0)
-            return cm_error_set_os(err, errno, "writing the scratch file");
+        if (k <= 0)
+            return cm_error_set_os(err, k < 0 ? errno : ENOSPC, "writing the scratch file");
         p += k;
         at += (uint64_t)k;
         n -= (size_t)k;
@@ -282,12 +282,11 @@ cm_array *cm_spill_array(const cm_spill *s)
 
 /* The tile of phase 1 task number `task` has been written: its bytes are not needed any more. Where
  * the file system cannot free a range the file just stays as large as it is. */
-int cm_spill_consumed(cm_spill *s, int64_t task, cm_error *err)
+void cm_spill_consumed(cm_spill *s, int64_t task)
 {
     const cm_part *p = s->part;
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
     uint64_t nbytes = p->dtype.size;
-    (void)err;
     for (int i = p->ndim - 1; i >= 0; i--) {
         lo[i] = task % p->boxes[i] * s->width[i];
         task /= p->boxes[i];
@@ -295,9 +294,7 @@ int cm_spill_consumed(cm_spill *s, int64_t task, cm_error *err)
         nbytes *= (uint64_t)n[i];
     }
     int64_t at = place(p->ndim, p->shape, lo, n) * (int64_t)p->dtype.size;
-    int r = fallocate(s->store.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)nbytes);
-    (void)r;
-    return 0;
+    (void)!fallocate(s->store.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)nbytes);
 }
 
 typedef struct fill_task {

@@ -25,11 +25,12 @@ struct cm_target {
     cm_context *ctx;
     char *path, *directory, *building; /* the target, what it lies in, where it is built */
     cm_store *store;
+    cm_durability durability;
     bool made, committed, replaces;
 };
 
-/* Is name (what follows the target's name) the mark of a save on this host whose process is gone?
- */
+/* Is name (what follows the target's name) the mark of a save on this host whose process is
+ * gone? */
 static bool is_stale(const char *mark)
 {
     uint64_t host;
@@ -217,6 +218,7 @@ int cm_target_open(cm_save *save, const char *target, const char *const *sources
     if (r)
         return r;
     t->ctx = save->ctx;
+    t->durability = (cm_durability)save->options.durability;
     t->path = normal_path(target, err);
     if (t->path)
         t->directory = parent_of(t->path, err);
@@ -229,8 +231,7 @@ int cm_target_open(cm_save *save, const char *target, const char *const *sources
     if (!r)
         r = choose_building(t, err);
     if (!r)
-        r = cm_store_open_local(save->ctx, t->building, (cm_durability)save->options.durability,
-                                &t->store, err);
+        r = cm_store_open_local(save->ctx, t->building, t->durability, &t->store, err);
     if (r) {
         cm_target_close(t);
         return r;
@@ -279,15 +280,20 @@ int cm_target_commit(cm_target *t, cm_error *err)
             r = cm_error_set_os(err, errno, "exchanging the new store with the old one");
             return cm_error_object(err, t->path), r;
         }
-        t->committed = true;
-        return remove_tree(t->building, err);
-    }
-    if (rename(t->building, t->path) != 0) {
+    } else if (rename(t->building, t->path) != 0) {
         r = cm_error_set_os(err, errno, "giving the new store its name");
         return cm_error_object(err, t->path), r;
     }
     t->committed = true;
-    return 0;
+    if (t->durability == CM_DURABLE_DIR)
+        r = cm_local_flush_directory(t->directory, err);
+    if (!r && t->replaces) {
+        r = remove_tree(t->building, err);
+        if (r)
+            cm_error_prefix(err, "the new store is in its place, but of the old one something is "
+                                 "left beside it");
+    }
+    return r;
 }
 
 void cm_target_close(cm_target *t)

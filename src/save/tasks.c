@@ -98,7 +98,7 @@ static int run_one(void *arg, int64_t i, int worker, cm_error *err)
         cm_array *source = p->spill ? cm_spill_array(p->spill) : p->source;
         r = cm_tile_run(save, p, source, task, u->inner, err);
         if (!r && p->spill)
-            r = cm_spill_consumed(p->spill, task, err);
+            cm_spill_consumed(p->spill, task);
     }
     cm_budget_give(budget, nbytes);
     if (r) {

@@ -4,10 +4,9 @@
  * so between decoder and encoder there is one copy at most. A sliding task goes along one axis in
  * steps:
  *
- *        source chunks   |-------|-------|-------|-------|
- *        target units    |-----|-----|-----|-----|-----|-|
- *        step            [ read up to the next source boundary; write what is whole; keep the rest
- * ]
+ *     source chunks   |-------|-------|-------|-------|
+ *     target units    |-----|-----|-----|-----|-----|-|
+ *     step            read up to the next source boundary, write what is whole, keep the rest
  *
  * Unit rows live in a ring of slots, row r in slot r % nslots, so what is kept need not be moved.
  */
@@ -60,7 +59,7 @@ static void point(const tile_task *t, const int64_t *lo, const int64_t *n, int64
         }
         t->pointers[k] = nd ? chunk_memory(t, c) : t->block.data;
         if (edge && (nd == 0 || c[t->axis] >= pad_from))
-            cm_unit_pad(t->part, c, t->pointers[k]);
+            cm_unit_pad(t->part, t->pointers[k]);
         k++;
     } while (cm_next(nd, n, i));
 }
@@ -123,7 +122,7 @@ static int prepare(tile_task *t, cm_error *err)
         if (i == t->axis) {
             t->nslots = t->n[i];
             if (p->slide >= 0) {
-                cm_axis_grid g = cm_array_grid(p->source, i);
+                cm_axis_grid g = cm_part_grid(p, i);
                 int64_t slack = cm_ceil_div(cm_axis_longest(&g), p->layout.unit[i]) + 1;
                 t->nslots = cm_min_i64(t->n[i], p->tile[i] + slack);
             }
@@ -150,7 +149,7 @@ static int slide(tile_task *t, cm_error *err)
 {
     cm_part *p = t->part;
     int a = t->axis;
-    cm_axis_grid g = cm_array_grid(p->source, a);
+    cm_axis_grid g = cm_part_grid(p, a);
     int64_t unit = p->layout.unit[a], have = 0, padded = 0;
     int r = 0;
     for (int64_t first = 0; first < p->nunits[a] && !r; first += p->tile[a]) {

@@ -62,9 +62,8 @@ int64_t cm_unit_nchunks(const cm_part *p, int axis)
     return cm_ceil_div(p->shape[axis], p->layout.chunk[axis]);
 }
 
-void cm_unit_pad(const cm_part *p, const int64_t *chunk, void *tile)
+void cm_unit_pad(const cm_part *p, void *tile)
 {
-    (void)chunk;
     int64_t dense[CM_MAX_DIMS];
     cm_strides_c(p->ndim, p->layout.chunk, p->dtype.size, dense);
     cm_nd_fill(p->ndim, p->layout.chunk, p->dtype.size, tile, dense, cm_zarr_array_fill(p->target));
@@ -168,7 +167,8 @@ static int put(work *w, const int64_t *coord, const cm_iov *iov, int n, cm_error
     size_t total = 0;
     for (int i = 0; i < n; i++)
         total += iov[i].nbytes;
-    count(w, total);
+    if (!r)
+        count(w, total);
     return r;
 }
 

@@ -41,6 +41,10 @@ int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *e
 int cm_local_put(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
                  cm_error *err);
 int cm_local_sync(cm_store *s, cm_error *err);
+
+/* fsync the directory at path, so that the names in it survive a crash. No error where the file
+ * system cannot, or the directory is gone. */
+int cm_local_flush_directory(const char *path, cm_error *err);
 void cm_dir_set_clear(cm_dir_set *set);
 uint64_t cm_local_host(void);
 

@@ -102,7 +102,7 @@ static int dir_set_add(cm_dir_set *set, const char *path, cm_error *err)
     return 0;
 }
 
-static int flush_dir(const char *path, cm_error *err)
+int cm_local_flush_directory(const char *path, cm_error *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
@@ -128,7 +128,7 @@ int cm_local_sync(cm_store *base, cm_error *err)
     size_t i = 0;
     for (; i < set.capacity && r == 0; i++)
         if (set.paths[i])
-            r = flush_dir(set.paths[i], err);
+            r = cm_local_flush_directory(set.paths[i], err);
     if (r) { /* what was not flushed stays noted, as far as memory allows */
         pthread_mutex_lock(&s->dirs_lock);
         for (i--; i < set.capacity; i++)
@@ -308,8 +308,8 @@ int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsi
     r = write_all(s, fd, path, iov, n, err);
     if (r == 0 && s->durability != CM_DURABLE_NONE && fsync(fd) != 0)
         r = fail_put(err, errno, path, "cannot flush to disk");
-    /* close tells of errors that NFS and quotas hold back; EINTR: the file is closed all the same
-     */
+    /* close tells of errors that NFS and quotas hold back; EINTR: the file is closed all the
+     * same */
     if (close(fd) != 0 && errno != EINTR && r == 0)
         r = fail_put(err, errno, path, "cannot write");
     if (r == 0) {

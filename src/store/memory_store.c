@@ -50,8 +50,7 @@ static void blob_unref(blob *b)
         free(b);
 }
 
-/* ---- the list; all under the lock -------------------------------------------------------------
- */
+/* ---- the list; all under the lock ------------------------------------------------------------ */
 
 /* For every level the link that leads to the first node whose key is >= key. */
 static void find_links(memory_store *s, const char *key, node ***links)
@@ -114,8 +113,7 @@ static void remove_node(memory_store *s, const char *key)
     node_free(n);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A reference to the object, and its version checked. */
 static int take_blob(memory_store *s, const char *key, cm_object_version *version, blob **out,
@@ -198,8 +196,7 @@ static int memory_get_all(cm_store *base, const char *key,
     return r;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int memory_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsigned flags,
                       cm_error *err)

@@ -65,10 +65,12 @@ typedef struct cm_store_vt {
     int (*put)(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
                cm_error *err);
 
-    int (*del)(cm_store *s, const char *key, cm_error *err); /* absent is no error */
-    int (*del_prefix)(cm_store *s, const char *prefix,
-                      cm_error *err); /* everything at and below it; "" is everything, a local
-                                         store's own directory too */
+    /* Delete one object; one that is absent is no error. */
+    int (*del)(cm_store *s, const char *key, cm_error *err);
+
+    /* Delete everything at and below prefix; "" is everything, a local store's own directory
+     * too. */
+    int (*del_prefix)(cm_store *s, const char *prefix, cm_error *err);
 
     /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. */
     int (*list)(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
@@ -87,8 +89,8 @@ struct cm_store {
 cm_store *cm_store_ref(cm_store *s);
 void cm_store_unref(cm_store *s); /* NULL is legal */
 
-/* A directory, made on the first put if absent. A single file's store is the directory it lies in.
- */
+/* A directory, made on the first put if absent. A single file's store is the directory it lies
+ * in. */
 int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
                         cm_error *err);
 int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);

@@ -33,8 +33,7 @@ typedef struct parser {
     cm_error *err;
 } parser;
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static int fail(parser *ps, const char *at, int code, const char *what)
 {
@@ -70,8 +69,7 @@ static int unexpected(parser *ps, const char *wanted)
     return fail(ps, ps->p, CM_EDATA, what);
 }
 
-/* ---- strings ----------------------------------------------------------------------------------
- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 /* High bit of each byte of x that is a quote, a backslash, below 0x20 or above 0x7f (and perhaps of
  * bytes above the first such one: borrows only go up). */
@@ -215,8 +213,7 @@ static int parse_text(parser *ps, const char **data, size_t *nbytes)
     return 0;
 }
 
-/* ---- numbers and words ------------------------------------------------------------------------
- */
+/* ---- numbers and words ----------------------------------------------------------------------- */
 
 static const char *skip_digits(const char *p, const char *end)
 {
@@ -293,8 +290,7 @@ static int parse_word(parser *ps, cm_json **out)
     return unexpected(ps, "a value");
 }
 
-/* ---- arrays and objects -----------------------------------------------------------------------
- */
+/* ---- arrays and objects ---------------------------------------------------------------------- */
 
 static inline void skip_space(parser *ps)
 {

@@ -25,8 +25,7 @@ struct cm_json_block {
     size_t nbytes; /* with this head */
 };
 
-/* ---- the arena --------------------------------------------------------------------------------
- */
+/* ---- the arena ------------------------------------------------------------------------------- */
 
 int cm_json_doc_new(size_t max_nbytes, cm_json_doc **out, cm_error *err)
 {
@@ -128,8 +127,7 @@ void cm_json_trim_text(cm_json_doc *doc, const char *used_end, const char *end)
         doc->free -= end - used_end;
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 cm_json_type cm_json_type_of(const cm_json *v)
 {
@@ -232,8 +230,7 @@ cm_json *cm_json_get(const cm_json *object, const char *key)
     return m ? m->value : NULL;
 }
 
-/* ---- the index --------------------------------------------------------------------------------
- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 /* Enter member i; false when an earlier member has the same key. */
 static bool enter(cm_json *object, uint32_t i)
@@ -292,8 +289,7 @@ int cm_json_index(cm_json_doc *doc, cm_json *object, int64_t *duplicate)
     return 0;
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 cm_json *cm_json_new_of(cm_json_doc *doc, cm_json_type type)
 {
@@ -464,8 +460,7 @@ int cm_json_set_bool(cm_json_doc *doc, cm_json *object, const char *key, bool v)
     return cm_json_set(doc, object, key, cm_json_new_bool(doc, v));
 }
 
-/* ---- whole trees ------------------------------------------------------------------------------
- */
+/* ---- whole trees ----------------------------------------------------------------------------- */
 
 /* Trees that are made, unlike those that are parsed, could be of any depth. */
 static bool too_deep(const cm_json *v, int depth)

@@ -88,7 +88,8 @@ static int batch(walk *w, const uint64_t *addrs, size_t n, cm_error *err)
 {
     const cm_h5_file *f = w->f;
     cm_range ranges[BATCH_NODES];
-    ranges[0].nbytes = 0;
+    if (n == 0)
+        return 0;
     if (n > w->nodes_left)
         return cm_error_set(err, CM_EDATA, "chunk B-tree has more nodes than fit into the file");
     w->nodes_left -= n;

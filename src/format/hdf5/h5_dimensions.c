@@ -223,12 +223,17 @@ static int phony_axes(resolver *r, cm_h5_group *g, cm_error *err)
     return rc;
 }
 
+static bool is_char(const cm_h5_dataset *d)
+{
+    return d->type.cls == CM_H5_STRING && d->type.size == 1 && d->space.ndim > 0 && !d->problem;
+}
+
 /* A dimension that only ends char arrays is not one of the strings they become. */
 static void mark_used(cm_h5_group *g)
 {
     for (cm_h5_dataset *d = g->first; d; d = d->next)
         for (int i = 0; d->dimensions && i < d->space.ndim; i++)
-            if (d->dimensions[i] && !(cm_h5_is_char_array(d) && i == d->space.ndim - 1))
+            if (d->dimensions[i] && !(is_char(d) && i == d->space.ndim - 1))
                 d->dimensions[i]->used = true;
     for (cm_h5_group *c = g->first_child; c; c = c->next)
         mark_used(c);
@@ -246,11 +251,19 @@ static void mark_unused(cm_h5_group *g)
         mark_unused(c);
 }
 
+/* As xarray decides it: char name(station, len) is a string per station, but char flag(time) beside
+ * float height(time) is one per time. What netCDF did not name a dimension is a length. */
 bool cm_h5_is_char_array(const cm_h5_dataset *d)
 {
-    int last = d->space.ndim - 1;
-    if (d->type.cls != CM_H5_STRING || d->type.size != 1 || last < 0 || d->problem)
+    if (!is_char(d))
         return false;
+    const cm_h5_dimension *x = d->dimensions ? d->dimensions[d->space.ndim - 1] : NULL;
+    return !x || x->addr == CM_H5_UNDEF || !x->used;
+}
+
+bool cm_h5_has_whole_strings(const cm_h5_dataset *d)
+{
+    int last = d->space.ndim - 1;
     if (d->dimensions && d->dimensions[last] &&
         d->dimensions[last]->length != (int64_t)d->space.dims[last])
         return false;

@@ -1,11 +1,13 @@
 /* format/hdf5/h5_index_array.c: chunk indexes that are arrays: fixed (no unlimited axis) and
  * extensible (one).
  *
- *   fixed       header -> data block of all elements; a large one is cut into pages with a bitmap
- * of those that were ever written extensible  header -> index block: the first elements, then
- * addresses of data blocks, then addresses of super blocks, each of which has addresses of data
- * blocks. Super block u has 2^(u/2) data blocks of min * 2^((u+1)/2) elements; the first 2*log2(min
- * pointers) super blocks do not exist, their data blocks are listed in the index block
+ *     fixed       header -> data block of all elements; a large one is cut into pages, with a
+ *                 bitmap of those that were ever written
+ *     extensible  header -> index block: the first elements, then addresses of data blocks, then
+ *                 addresses of super blocks, each of which has addresses of data blocks. Super
+ *                 block u has 2^(u/2) data blocks of min * 2^((u+1)/2) elements; the first
+ *                 2*log2(min pointers) super blocks do not exist, their data blocks are listed in
+ *                 the index block.
  *
  * An element is a chunk's address, or its address, stored size and filter mask. Every block and
  * page ends with a checksum, which is verified. Sizes follow from the header; cm_h5_get refuses

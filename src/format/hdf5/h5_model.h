@@ -121,8 +121,11 @@ static inline bool cm_h5_is_local(int code)
 /* Give every axis of every dataset its dimension. */
 int cm_h5_dimensions_resolve(cm_h5_scan *s, cm_error *err);
 
-/* True for single characters whose last axis can be read as strings: every chunk has it whole. */
+/* True for single characters whose last axis is the length of strings. Dimensions are resolved. */
 bool cm_h5_is_char_array(const cm_h5_dataset *d);
+
+/* True for such an array when every chunk has its strings whole: only then can it be read. */
+bool cm_h5_has_whole_strings(const cm_h5_dataset *d);
 
 /* The JSON value of an attribute. *why is NULL, or says why the value is a null instead (static or
  * in buf). Names the attribute's peculiarities in the log. */

@@ -1,7 +1,7 @@
 /* format/hdf5/h5_open.c: cm_hdf5_open: an HDF5 or netCDF-4 file as a dataset.
  *
- *   superblock -> scan of the object headers (h5_scan.c) -> dimensions (h5_dimensions.c) ->
- * variables
+ *     superblock -> scan of the object headers (h5_scan.c) -> dimensions (h5_dimensions.c)
+ *                -> variables (h5_variable.c)
  *
  * There is no libhdf5 here and so no global lock: any number of files are opened at once, and a
  * file is read from any number of threads. Opening reads object headers, links and attributes;

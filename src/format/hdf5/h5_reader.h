@@ -85,8 +85,8 @@ void cm_h5_reader_deinit(cm_h5_reader *r);
 int cm_h5_get(cm_h5_reader *r, uint64_t addr, uint64_t nbytes, const char *what,
               const uint8_t **out, cm_error *err);
 
-/* The same, for structures of unknown length: as many as there are of max. *nbytes is at least min.
- */
+/* The same, for structures of unknown length: as many as there are of max. *nbytes is at least
+ * min. */
 int cm_h5_get_upto(cm_h5_reader *r, uint64_t addr, uint64_t min, uint64_t max, const char *what,
                    const uint8_t **out, size_t *nbytes, cm_error *err);
 

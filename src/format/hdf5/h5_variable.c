@@ -54,9 +54,9 @@ static int choose_cells(maker *m, cm_error *err)
         return cm_error_set(err, CM_EUNSUP, "cells of HDF5 %s", t->why);
     m->stored = m->dtype = cm_dtype_of(t->kind, 0);
     m->unpacker = (cm_h5_unpacker){.file = m->s->file, .size = t->size, .used = t->size};
-    if (t->cls == CM_H5_STRING && t->size == 1 && d->space.ndim > 0) {
+    if (cm_h5_is_char_array(d)) {
         int last = d->space.ndim - 1;
-        if (!cm_h5_is_char_array(d))
+        if (!cm_h5_has_whole_strings(d))
             return cm_error_set(err, CM_EUNSUP, "char array whose chunks hold parts of strings");
         uint64_t width =
             d->layout.cls == CM_H5_CHUNKED ? d->layout.chunk[last] : d->space.dims[last];
@@ -68,7 +68,7 @@ static int choose_cells(maker *m, cm_error *err)
         m->unpacker.cells = CM_H5_CELLS_FIXED_STRING;
     } else if (t->cls == CM_H5_STRING) {
         m->unpacker.cells = CM_H5_CELLS_FIXED_STRING;
-        m->unpacker.padding = t->padding;
+        m->unpacker.padding = t->size == 1 ? CM_H5_NUL_PADDED : t->padding;
         if (t->padding > CM_H5_SPACE_PADDED)
             return cm_error_set(err, CM_EUNSUP, "strings with padding %u", t->padding);
     } else if (t->vlen_string) {
@@ -457,8 +457,8 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
 
 /* ---- variable -------------------------------------------------------------------------------- */
 
-/* netCDF prefixes the name of a variable that is called like a dimension but is not its coordinate.
- */
+/* netCDF prefixes the name of a variable that is called like a dimension but is not its
+ * coordinate. */
 static const char *outside_name(const cm_h5_dataset *d)
 {
     static const char prefix[] = "_nc4_non_coord_";

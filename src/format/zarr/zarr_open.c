@@ -25,8 +25,7 @@ typedef struct opening {
     cm_dataset *ds;
 } opening;
 
-/* ---- attributes and dimensions -----------------------------------------------------------------
- */
+/* ---- attributes and dimensions --------------------------------------------------------------- */
 
 static int group_attributes(const opening *o, cm_group *g, const cm_json *attributes, cm_error *err)
 {
@@ -95,8 +94,7 @@ static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *
     return r;
 }
 
-/* ---- one array ---------------------------------------------------------------------------------
- */
+/* ---- one array ------------------------------------------------------------------------------- */
 
 static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v, cm_zarr_meta *m,
                       cm_error *err)
@@ -190,8 +188,7 @@ static int add_array(const opening *o, const cm_zarr_node *node, cm_group *paren
     return described ? described : settle(o, v, r, &why, err);
 }
 
-/* ---- the tree ----------------------------------------------------------------------------------
- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static int check_group(const cm_zarr_node *node, int format, const cm_json **attributes,
                        cm_error *err)

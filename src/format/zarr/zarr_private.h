@@ -120,8 +120,7 @@ char *cm_zarr_key_join(const char *key, const char *name, cm_error *err);
 /* "/a/b" or "a/b" -> number of parts. */
 size_t cm_zarr_depth(const char *path);
 
-/* ---- zarr_v2.c, zarr_v3.c: one array's document ------------------------------------------------
- */
+/* ---- zarr_v2.c, zarr_v3.c: one array's document ---------------------------------------------- */
 
 typedef struct cm_zarr_meta {
     int ndim; /* -1 until known */
@@ -154,8 +153,7 @@ int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, c
 /* "fill_value" by the type's rule into fill, cell and cell_text. */
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err);
 
-/* ---- zarr_text.c: fixed-length text ------------------------------------------------------------
- */
+/* ---- zarr_text.c: fixed-length text ---------------------------------------------------------- */
 
 /* Make the chain, parsed for cm_zarr_type_stored, one of strings. */
 int cm_zarr_text_chain(cm_zarr_meta *m, int format, cm_error *err);

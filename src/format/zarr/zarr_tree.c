@@ -24,8 +24,7 @@
 enum { MAX_DEPTH = 64, MAX_NODES = 1 << 20 };
 static const size_t max_document = (size_t)256 << 20;
 
-/* ---- documents ---------------------------------------------------------------------------------
- */
+/* ---- documents ------------------------------------------------------------------------------- */
 
 char *cm_zarr_key_join(const char *key, const char *name, cm_error *err)
 {
@@ -40,8 +39,8 @@ size_t cm_zarr_depth(const char *path)
     return n;
 }
 
-/* Read and parse key/name. *out stays NULL when there is no such object. The document belongs to t.
- */
+/* Read and parse key/name. *out stays NULL when there is no such object. The document belongs to
+ * t. */
 static int load(cm_zarr_tree *t, cm_store *store, const char *key, const char *name,
                 const cm_json **out, cm_error *err)
 {
@@ -87,8 +86,7 @@ static bool exists(cm_store *store, const char *key, const char *name)
     return there;
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static int add_node(cm_zarr_tree *t, const char *path, cm_zarr_node **out, cm_error *err)
 {
@@ -134,8 +132,7 @@ void cm_zarr_tree_deinit(cm_zarr_tree *t)
     *t = (cm_zarr_tree){0};
 }
 
-/* ---- consolidated ------------------------------------------------------------------------------
- */
+/* ---- consolidated ---------------------------------------------------------------------------- */
 
 static int check_path(const char *path, const char *key, cm_error *err)
 {
@@ -261,8 +258,7 @@ static int consolidated_v2(cm_zarr_tree *t, const cm_json *zmetadata, cm_error *
     return r;
 }
 
-/* ---- listing -----------------------------------------------------------------------------------
- */
+/* ---- listing --------------------------------------------------------------------------------- */
 
 typedef struct names {
     char **names;
@@ -389,8 +385,7 @@ static int list_nodes(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const c
     return r;
 }
 
-/* ---- putting in order --------------------------------------------------------------------------
- */
+/* ---- putting in order ------------------------------------------------------------------------ */
 
 static int by_depth(const void *a, const void *b)
 {

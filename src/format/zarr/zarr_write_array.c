@@ -12,8 +12,7 @@
 #include "base/memory.h"
 #include "format/zarr/zarr_write_private.h"
 
-/* ---- `_FillValue` and fill_value ---------------------------------------------------------------
- */
+/* ---- `_FillValue` and fill_value ------------------------------------------------------------- */
 
 static const cm_json *mask_of(const cm_zarr_array_spec *spec)
 {
@@ -82,8 +81,7 @@ static int own_fill(cm_zarr_array *a, cm_error *err)
     return a->fill_string ? 0 : CM_ENOMEM;
 }
 
-/* ---- parts --------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 static cm_json *lengths(cm_json_doc *doc, int ndim, const int64_t *n)
 {
@@ -139,8 +137,7 @@ static char separator_of(const cm_zarr_array *a, const cm_zarr_array_spec *spec)
     return spec->separator ? spec->separator : a->format == 3 ? '/' : '.';
 }
 
-/* ---- v3 -----------------------------------------------------------------------------------------
- */
+/* ---- v3 -------------------------------------------------------------------------------------- */
 
 static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
                        cm_error *err)
@@ -174,8 +171,7 @@ static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
     return own_fill(a, err);
 }
 
-/* ---- v2 -----------------------------------------------------------------------------------------
- */
+/* ---- v2 -------------------------------------------------------------------------------------- */
 
 /* 'C', 'F', or 0 for an order of axes that v2 has no word for. */
 static char order_of(const cm_chain *chain)
