@@ -69,7 +69,7 @@ int cm_sink_chunk(cm_sink *s, cm_array *leaf, const cm_frame *frame, const cm_ch
 {
     cm_piece *p = add(s, CM_PIECE_CHUNK, leaf, frame, c->lo, c->n, err);
     if (!p)
-        return err ? err->code : CM_ENOMEM;
+        return err->code;
     p->store = c->store;
     p->version = c->version;
     p->offset = c->offset;
@@ -89,7 +89,7 @@ static int add_raw(cm_sink *s, cm_array *leaf, const cm_frame *frame, const cm_r
 {
     cm_piece *p = add(s, CM_PIECE_RAW, leaf, frame, r->lo, r->n, err);
     if (!p)
-        return err ? err->code : CM_ENOMEM;
+        return err->code;
     p->store = r->store;
     p->key = key;
     p->version = r->version;
@@ -129,7 +129,7 @@ int cm_sink_raw(cm_sink *s, cm_array *leaf, const cm_frame *frame, const cm_raw_
             r.offset += (uint64_t)(i * step) * (uint64_t)r.strides[axis];
         }
         if (s->npieces == MAX_PIECES && cm_sink_flush(s, err))
-            return err ? err->code : CM_EIO;
+            return err->code;
         key = cm_bump_dup(s->bump, whole->key, strlen(whole->key) + 1, err);
         if (!key)
             return CM_ENOMEM;
@@ -143,7 +143,7 @@ int cm_sink_raw(cm_sink *s, cm_array *leaf, const cm_frame *frame, const cm_raw_
 int cm_sink_fill(cm_sink *s, cm_array *leaf, const cm_frame *frame, const int64_t *lo,
                  const int64_t *n, cm_error *err)
 {
-    return add(s, CM_PIECE_FILL, leaf, frame, lo, n, err) ? 0 : err ? err->code : CM_ENOMEM;
+    return add(s, CM_PIECE_FILL, leaf, frame, lo, n, err) ? 0 : err->code;
 }
 
 int cm_sink_call(cm_sink *s, cm_array *leaf, const cm_frame *frame, const int64_t *lo,
@@ -151,7 +151,7 @@ int cm_sink_call(cm_sink *s, cm_array *leaf, const cm_frame *frame, const int64_
 {
     cm_piece *p = add(s, CM_PIECE_CALL, leaf, frame, lo, n, err);
     if (!p)
-        return err ? err->code : CM_ENOMEM;
+        return err->code;
     p->fn = fn;
     p->user = user;
     p->leaf_lo = dup_i64(s, lo, leaf->ndim, err);

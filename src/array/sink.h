@@ -1,4 +1,10 @@
-/* array/sink.h: the pieces that a read was found to need, between planning and execution. */
+/* array/sink.h: the pieces that a read was found to need, between planning and execution.
+ *
+ * Here and in all that fills or executes a sink err is never NULL: cm_read_into and cm_pool_for see
+ * to it.
+ *
+ * Threads: one thread fills a sink; its pieces are executed by many.
+ */
 #ifndef CM_ARRAY_SINK_H
 #define CM_ARRAY_SINK_H
 

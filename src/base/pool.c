@@ -243,6 +243,9 @@ static void start_threads(cm_pool *p, int want)
 static int run_alone(cm_context *ctx, int64_t n, cm_work_fn fn, void *arg, cm_error *err)
 {
     int r = 0;
+    cm_error own;
+    if (!err)
+        cm_error_clear(err = &own);
     for (int64_t i = 0; i < n && r == 0; i++) {
         if (ctx)
             r = cm_context_check(ctx, err);

@@ -17,6 +17,8 @@
 #include "chunkmill/context.h"
 
 typedef struct cm_pool cm_pool;
+
+/* Do item i. err is never NULL, whatever the caller of the loop passed. */
 typedef int (*cm_work_fn)(void *arg, int64_t i, int worker, cm_error *err);
 
 /* nthreads threads beside the callers (0 is legal: everything runs in the caller). */
@@ -24,6 +26,7 @@ int cm_pool_new(int nthreads, cm_pool **out, cm_error *err);
 void cm_pool_free(cm_pool *p);
 int cm_pool_size(const cm_pool *p);
 
+/* max_workers: at most so many at once, the caller included. err NULL is legal. */
 int cm_pool_for(cm_pool *p, cm_context *ctx, int64_t n, int max_workers, cm_work_fn fn, void *arg,
                 cm_error *err);
 

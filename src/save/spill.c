@@ -247,7 +247,7 @@ int cm_spill_open(cm_save *save, cm_part *p, cm_error *err)
     for (int i = 0; i < p->ndim; i++)
         s->width[i] = p->tile[i] * p->layout.unit[i];
     s->store.fd = open_nameless(directory, err);
-    r = s->store.fd < 0 ? (err ? err->code : CM_EIO) : 0;
+    r = s->store.fd < 0 ? err->code : 0;
     if (!r && !(s->array = cm_calloc(1, sizeof *s->array, err)))
         r = CM_ENOMEM;
     if (!r) {

@@ -223,7 +223,7 @@ int cm_target_open(cm_save *save, const char *target, const char *const *sources
     if (t->path)
         t->directory = parent_of(t->path, err);
     if (!t->directory)
-        r = err ? err->code : CM_EINVAL;
+        r = err->code;
     if (!r)
         r = check_sources(t, sources, nsources, err);
     if (!r)
