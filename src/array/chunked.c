@@ -347,6 +347,13 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
                              (long long)spec->chunk[i], i);
             goto fail;
         }
+        int64_t end; /* of the last chunk, which may lie beyond the shape */
+        if (!cm_mul_i64(cm_ceil_div(cm_max_i64(spec->shape[i], 1), spec->chunk[i]), spec->chunk[i],
+                        &end)) {
+            r = cm_error_set(err, CM_EUNSUP, "chunks of %lld reach beyond 2^63 along axis %d",
+                             (long long)spec->chunk[i], i);
+            goto fail;
+        }
         a->chunk[i] = spec->chunk[i];
         a->unit[i] = a->strided ? spec->chunk[i] : inner->shape[i];
     }

@@ -148,7 +148,7 @@ static int name_error(const cm_piece *p, cm_error *err)
         cm_error_prefix(err, "chunk %s", p->key);
     else if (p->kind == CM_PIECE_CHUNK && !p->inline_data)
         cm_error_prefix(err, "chunk at bytes %llu..%llu of %s", (unsigned long long)p->offset,
-                        (unsigned long long)(p->offset + p->nbytes), p->key);
+                        (unsigned long long)p->offset + p->nbytes, p->key);
     cm_error_object(err, p->leaf->label);
     return cm_error_variable(err, p->leaf->path);
 }

@@ -17,11 +17,6 @@ void cm_buffer_deinit(cm_buffer *b)
     *b = (cm_buffer){.max = b->max};
 }
 
-void cm_buffer_clear(cm_buffer *b)
-{
-    b->nbytes = 0;
-}
-
 int cm_buffer_reserve(cm_buffer *b, size_t nbytes, cm_error *err)
 {
     size_t need;

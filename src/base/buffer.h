@@ -19,7 +19,6 @@ typedef struct cm_buffer {
 
 void cm_buffer_init(cm_buffer *b, size_t max);
 void cm_buffer_deinit(cm_buffer *b);
-void cm_buffer_clear(cm_buffer *b); /* keeps the memory */
 
 /* Make room for nbytes more. */
 int cm_buffer_reserve(cm_buffer *b, size_t nbytes, cm_error *err);

@@ -16,6 +16,7 @@
 
 #include "array/compose.h"
 #include "base/memory.h"
+#include "nd/cell.h"
 
 typedef struct retime_state {
     cm_packing packing;
@@ -86,30 +87,6 @@ static int refuse_float(const retime_state *s, double v, const char *why, cm_err
     return refuse(s, text, why, err);
 }
 
-static __int128 load_int(cm_kind kind, const void *p)
-{
-    union {
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        uint8_t u8;
-        uint16_t u16;
-        uint32_t u32;
-        uint64_t u64;
-    } c;
-    switch (kind) {
-    case CM_INT8: memcpy(&c.i8, p, 1); return c.i8;
-    case CM_INT16: memcpy(&c.i16, p, 2); return c.i16;
-    case CM_INT32: memcpy(&c.i32, p, 4); return c.i32;
-    case CM_INT64: memcpy(&c.i64, p, 8); return c.i64;
-    case CM_UINT8: memcpy(&c.u8, p, 1); return c.u8;
-    case CM_UINT16: memcpy(&c.u16, p, 2); return c.u16;
-    case CM_UINT32: memcpy(&c.u32, p, 4); return c.u32;
-    default: memcpy(&c.u64, p, 8); return c.u64;
-    }
-}
-
 /* false when v does not fit */
 static bool store_int(cm_kind kind, __int128 v, void *p)
 {
@@ -154,7 +131,7 @@ static int retime_ints(const cm_map *map, const void *src, void *dst, int64_t n,
             memcpy(to, from, size);
             continue;
         }
-        __int128 v = load_int(kind, from), w;
+        __int128 v = cm_cell_integer(kind, from), w;
         if (!cm_time_recode_int(&s->from, &s->to, v, &w))
             return refuse_int(s, v, "is no whole number", err);
         if (!store_int(kind, w, to))

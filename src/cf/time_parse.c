@@ -344,5 +344,5 @@ bool cm_instant_text(cm_calendar calendar, cm_instant t, char *buf, size_t size)
     int width = d.ns % 1000 ? 9 : d.ns % 1000000 ? 6 : 3;
     int shown = width == 9 ? d.ns : width == 6 ? d.ns / 1000 : d.ns / 1000000;
     int m = snprintf(buf + n, size - (size_t)n, ".%0*d", width, shown);
-    return m > 0 && (size_t)(n + m) < size;
+    return m > 0 && (size_t)n + (size_t)m < size;
 }

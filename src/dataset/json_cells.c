@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataset/dataset_private.h"
+#include "nd/cell.h"
 #include "nd/half.h"
 #include "text/number_text.h"
 
@@ -27,26 +28,6 @@ static cm_json *real_to_json(cm_json_doc *doc, cm_kind kind, const uint8_t *p)
     }
 }
 
-static int64_t load_signed(const uint8_t *p, size_t size)
-{
-    int8_t a;
-    int16_t b;
-    int32_t c;
-    int64_t d;
-    switch (size) {
-    case 1: memcpy(&a, p, size); return a;
-    case 2: memcpy(&b, p, size); return b;
-    case 4: memcpy(&c, p, size); return c;
-    default: memcpy(&d, p, sizeof d); return d;
-    }
-}
-
-static uint64_t load_unsigned(const uint8_t *p, size_t size)
-{
-    uint64_t mask = size == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * size)) - 1;
-    return (uint64_t)load_signed(p, size) & mask;
-}
-
 static cm_json *cell_to_json(cm_json_doc *doc, cm_dtype dtype, const uint8_t *p)
 {
     if (dtype.kind == CM_BOOL)
@@ -62,9 +43,9 @@ static cm_json *cell_to_json(cm_json_doc *doc, cm_dtype dtype, const uint8_t *p)
         return r == 0 ? pair : NULL;
     }
     if (cm_kind_is_unsigned(dtype.kind))
-        return cm_json_new_uint64(doc, load_unsigned(p, dtype.size));
+        return cm_json_new_uint64(doc, (uint64_t)cm_cell_integer(dtype.kind, p));
     if (cm_kind_is_integer(dtype.kind))
-        return cm_json_new_int64(doc, load_signed(p, dtype.size));
+        return cm_json_new_int64(doc, (int64_t)cm_cell_integer(dtype.kind, p));
     return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "join/rebuild.h"
+#include "nd/cell.h"
 
 struct cm_numbers {
     cm_context *ctx;
@@ -111,33 +112,15 @@ void cm_numbers_close(cm_numbers *s)
 
 static void convert(cm_kind kind, const void *cell, cm_number *x)
 {
-    union {
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        uint8_t u8;
-        uint16_t u16;
-        uint32_t u32;
-        uint64_t u64;
-        float f32;
-        double f64;
-    } c;
-    x->is_int = cm_kind_is_integer(kind);
-    x->is_float32 = kind == CM_FLOAT32;
-    x->f = 0;
-    x->i = 0;
-    switch (kind) {
-    case CM_INT8: memcpy(&c.i8, cell, 1), x->i = c.i8; break;
-    case CM_INT16: memcpy(&c.i16, cell, 2), x->i = c.i16; break;
-    case CM_INT32: memcpy(&c.i32, cell, 4), x->i = c.i32; break;
-    case CM_INT64: memcpy(&c.i64, cell, 8), x->i = c.i64; break;
-    case CM_UINT8: memcpy(&c.u8, cell, 1), x->i = c.u8; break;
-    case CM_UINT16: memcpy(&c.u16, cell, 2), x->i = c.u16; break;
-    case CM_UINT32: memcpy(&c.u32, cell, 4), x->i = c.u32; break;
-    case CM_UINT64: memcpy(&c.u64, cell, 8), x->i = c.u64; break;
-    case CM_FLOAT32: memcpy(&c.f32, cell, 4), x->f = (double)c.f32; break;
-    default: memcpy(&c.f64, cell, 8), x->f = c.f64; break;
+    float f;
+    *x = (cm_number){.is_int = cm_kind_is_integer(kind), .is_float32 = kind == CM_FLOAT32};
+    if (x->is_int) {
+        x->i = cm_cell_integer(kind, cell);
+    } else if (x->is_float32) {
+        memcpy(&f, cell, sizeof f);
+        x->f = (double)f;
+    } else {
+        memcpy(&x->f, cell, sizeof x->f);
     }
 }
 

@@ -2,8 +2,8 @@
  *
  * All of it is plain integer arithmetic on at most 32 axes. Products are checked, because shapes
  * come out of files: a product that does not fit is told by -1 or false, never wrapped. Ends of
- * boxes (lo + n) are not checked here: whoever makes a box has checked that it lies inside a shape,
- * and shapes are int64_t.
+ * boxes (lo + n) are not checked here: whoever makes a box knows that it lies inside a shape, or
+ * inside the chunks that cover one, whose ends array/chunked.c checks.
  */
 #include <assert.h>
 #include <string.h>
@@ -22,12 +22,6 @@ cm_box cm_box_make(int ndim, const int64_t *lo, const int64_t *n)
         box.n[k] = n[k];
     }
     return box;
-}
-
-cm_box cm_box_whole(int ndim, const int64_t *shape)
-{
-    static const int64_t zeros[CM_MAX_DIMS];
-    return cm_box_make(ndim, zeros, shape);
 }
 
 bool cm_box_intersect(const cm_box *a, const cm_box *b, cm_box *out)

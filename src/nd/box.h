@@ -13,8 +13,8 @@ typedef struct cm_box {
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
 } cm_box;
 
+/* The box [lo, lo + n) of ndim axes. */
 cm_box cm_box_make(int ndim, const int64_t *lo, const int64_t *n);
-cm_box cm_box_whole(int ndim, const int64_t *shape);
 
 /* *out = a and b; false (and *out undefined) when they share no cell. */
 bool cm_box_intersect(const cm_box *a, const cm_box *b, cm_box *out);

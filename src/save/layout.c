@@ -273,7 +273,7 @@ static int resolve_shards(const cm_save *save, const cm_variable *v, bool chunks
                          "a shard of %lld is no multiple of the chunk %lld along %s",
                          (long long)shard, (long long)chunk,
                          v->dimensions[i] ? v->dimensions[i] : "an axis");
-            cm_error_hint(err, "use %lld or %lld", (long long)down, (long long)(down + chunk));
+            cm_error_hint(err, "use %lld or %lld", (long long)down, (long long)down + chunk);
             return cm_error_variable(err, v->path), CM_EINVAL;
         }
         out->unit[i] = shard;

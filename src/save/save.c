@@ -61,22 +61,25 @@ static int plan_variable(cm_save *save, cm_variable *v, cm_error *err)
                    .dtype = v->array->dtype,
                    .slide = -1};
     save->nparts++;
+    int64_t nbytes = p->dtype.size;
+    for (int i = 0; i < p->ndim; i++) {
+        p->shape[i] = v->array->shape[i];
+        /* Room for chunks that reach beyond the shape. */
+        if (!cm_mul_i64(nbytes, p->shape[i], &nbytes) || nbytes > INT64_MAX / 2) {
+            cm_error_set(err, CM_EUNSUP, "more than 2^62 bytes");
+            return cm_error_variable(err, v->path), CM_EUNSUP;
+        }
+    }
+    p->nbytes = (uint64_t)nbytes;
     int r = cm_layout_resolve(save, v, &p->layout, err);
     if (r)
         return cm_error_variable(err, v->path), r;
     p->chunk_chain = p->layout.sharded ? p->layout.chain->inner : p->layout.chain;
     p->objects = 1;
-    int64_t nbytes = p->dtype.size;
     for (int i = 0; i < p->ndim; i++) {
-        p->shape[i] = v->array->shape[i];
         p->nunits[i] = cm_ceil_div(p->shape[i], p->layout.unit[i]);
         p->objects *= p->nunits[i];
-        if (!cm_mul_i64(nbytes, p->shape[i], &nbytes)) {
-            cm_error_set(err, CM_EUNSUP, "more than 2^63 bytes");
-            return cm_error_variable(err, v->path), CM_EUNSUP;
-        }
     }
-    p->nbytes = (uint64_t)nbytes;
     r = add_array(save, p, err);
     if (!r)
         r = cm_part_choose(save, p, err);

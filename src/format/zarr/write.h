@@ -73,7 +73,6 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
  * after a failure. Raises what the store's put raises, CM_ENOMEM. */
 int cm_zarr_writer_finish(cm_zarr_writer *w, cm_error *err);
 
-int cm_zarr_writer_format(const cm_zarr_writer *w); /* 2 or 3 */
 size_t cm_zarr_writer_narrays(const cm_zarr_writer *w);
 cm_zarr_array *cm_zarr_writer_array(const cm_zarr_writer *w, size_t i); /* in order of adding */
 

@@ -359,11 +359,6 @@ int cm_zarr_writer_finish(cm_zarr_writer *w, cm_error *err)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-int cm_zarr_writer_format(const cm_zarr_writer *w)
-{
-    return w->format;
-}
-
 size_t cm_zarr_writer_narrays(const cm_zarr_writer *w)
 {
     return w->narrays;
