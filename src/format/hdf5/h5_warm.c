@@ -17,7 +17,8 @@
 
 #define MAX_ITEMS 4096 /* of one round */
 #define MAX_ROUNDS 6
-#define MAX_SPAN 65536 /* bytes fetched ahead for one item */
+#define MAX_SPAN 65536        /* bytes fetched ahead for one item */
+#define MAX_ROUND (16u << 20) /* bytes of one round */
 #define HEADER_SPAN 1024
 
 enum kind { HEADER, CONTINUATION_V1, CONTINUATION_V2, HEAP, TREE, PLAIN };
@@ -31,12 +32,17 @@ typedef struct item {
 typedef struct round {
     item items[MAX_ITEMS];
     size_t n;
+    uint64_t nbytes;
 } round;
 
 static void want(round *next, enum kind kind, bool ordered, uint64_t addr, uint64_t span)
 {
-    if (addr != CM_H5_UNDEF && next->n < MAX_ITEMS && span > 0)
-        next->items[next->n++] = (item){kind, ordered, addr, span < MAX_SPAN ? span : MAX_SPAN};
+    if (span > MAX_SPAN)
+        span = MAX_SPAN;
+    if (addr == CM_H5_UNDEF || span == 0 || next->n == MAX_ITEMS || next->nbytes > MAX_ROUND)
+        return;
+    next->items[next->n++] = (item){kind, ordered, addr, span};
+    next->nbytes += span;
 }
 
 static void follow_message(const cm_h5_file *f, int version, bool ordered, unsigned type,
@@ -132,6 +138,7 @@ int cm_h5_warm(cm_h5_reader *r, const uint64_t *headers, size_t n, cm_error *err
         }
         rc = cm_h5_prefetch(r, addrs, now->n, err);
         next->n = 0;
+        next->nbytes = 0;
         for (size_t i = 0; rc == 0 && i < now->n; i++) {
             const item *x = &now->items[i];
             const uint8_t *p;
