@@ -356,6 +356,17 @@ static void refusals(void)
     TAP_OK(strstr(err.message, "transpose"));
     memcpy(chain->order, (int[]){2, 1, 0}, 3 * sizeof(int));
     chain->big_endian = true;
+    chain->transposed = false;
+    cm_codec *codec = NULL;
+    TAP_CALL(cm_codec_new_fletcher32(&codec, &err), &err);
+    TAP_CALL(cm_chain_append(chain, codec, &err), &err);
+    TAP_CALL(cm_codec_new_shuffle(8, &codec, &err), &err); /* of 48 + 4 bytes */
+    TAP_CALL(cm_chain_append(chain, codec, &err), &err);
+    TAP_EQ(cm_zarr_writer_add_array(w, &spec, NULL, &err), CM_EUNSUP);
+    TAP_OK(strstr(err.message, "shuffle of 8-byte elements after numcodecs.fletcher32"));
+    while (chain->nstages)
+        cm_codec_free(chain->stages[--chain->nstages]);
+    chain->transposed = true;
     cm_zarr_array *a = NULL;
     TAP_CALL(cm_zarr_writer_add_array(w, &spec, &a, &err), &err);
     TAP_STR(cm_json_string(cm_json_get(cm_zarr_array_document(a), "order")), "F");

@@ -98,6 +98,10 @@ int cm_codec_new_zlib(int level, cm_codec **out, cm_error *err); /* HDF5 deflate
 int cm_codec_new_gzip(int level, cm_codec **out, cm_error *err);
 int cm_codec_new_zstd(int level, bool checksum, cm_codec **out, cm_error *err);
 
+/* Bytes that a shuffle takes as one element; 1 for all other codecs. HDF5 leaves a rest as it is,
+ * numcodecs refuses bytes that are no multiple. */
+uint32_t cm_codec_shuffle_width(const cm_codec *codec);
+
 /* numcodecs' LZ4: a block with its decoded size in 4 bytes before it. */
 int cm_codec_new_lz4(int acceleration, cm_codec **out, cm_error *err);
 

@@ -18,6 +18,11 @@ static uint32_t size_of(const cm_codec *codec)
     return ((const shuffle_codec *)codec)->size;
 }
 
+uint32_t cm_codec_shuffle_width(const cm_codec *codec)
+{
+    return codec->cls == &cm_class_shuffle ? size_of(codec) : 1;
+}
+
 int cm_codec_new_shuffle(uint32_t typesize, cm_codec **out, cm_error *err)
 {
     shuffle_codec *s;

@@ -254,6 +254,29 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
     return own_fill(a, err);
 }
 
+/* HDF5's filters can come in an order that no reader of Zarr takes: a shuffle after a checksum. */
+static int check_shuffles(const cm_chain *c, cm_error *err)
+{
+    if (c->a2b == CM_A2B_SHARDING)
+        return check_shuffles(c->inner, err);
+    bool known = c->a2b == CM_A2B_BYTES;
+    size_t nbytes = known ? cm_chain_stored_nbytes(c) : 0;
+    for (int i = 0; i < c->nstages; i++) {
+        const cm_codec *s = c->stages[i];
+        uint32_t width = cm_codec_shuffle_width(s);
+        if (width > 1 && (!known || nbytes % width)) {
+            cm_error_set(err, CM_EUNSUP,
+                         "a shuffle of %u-byte elements after %s is not readable by others", width,
+                         i ? c->stages[i - 1]->cls->name : "strings");
+            cm_error_hint(err, "name another codec");
+            return CM_EUNSUP;
+        }
+        known = known && s->cls->encoded_size;
+        nbytes = known ? s->cls->encoded_size(s, nbytes) : 0;
+    }
+    return 0;
+}
+
 int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
                            cm_error *err)
 {
@@ -266,5 +289,8 @@ int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_arr
     if (spec->separator && spec->separator != '.' && spec->separator != '/')
         return cm_error_set(err, CM_EINVAL, "separator '%c' is neither '.' nor '/'",
                             spec->separator);
+    int r = check_shuffles(chain, err);
+    if (r)
+        return r;
     return a->format == 3 ? describe_v3(a, doc, spec, err) : describe_v2(a, doc, spec, err);
 }
