@@ -37,8 +37,18 @@ typedef struct run {
     group *groups;
     size_t ngroups;
     cm_workspace **workspaces;
+    int workers;
     uint64_t encoded_room; /* per worker, what the reservation counts for encoded bytes */
 } run;
+
+/* The group that is done as the i-th. Workers that go along side by side would touch the same pages
+ * of the destination, and wait for each other where those are new: so each gets a stretch of its
+ * own. A page of a (1024, 1024, 1024) array of two bytes holds two rows of four shards. */
+static int64_t in_stretches(const run *u, int64_t i)
+{
+    int64_t length = (int64_t)u->ngroups / u->workers;
+    return i < length * u->workers ? i % u->workers * length + i / u->workers : i;
+}
 
 static bool is_range(const cm_piece *p)
 {
@@ -161,7 +171,7 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
 {
     run *u = arg;
     cm_sink *s = u->sink;
-    const group *g = &u->groups[index];
+    const group *g = &u->groups[in_stretches(u, index)];
     cm_workspace *ws = u->workspaces[worker];
     const cm_piece *p = u->order[g->first];
     encoded_room room = {u, ws, 0};
@@ -286,6 +296,7 @@ int cm_sink_flush(cm_sink *s, cm_error *err)
     r = reserve(&u, scratch + u.encoded_room, &workers, &taken, err);
     for (int i = 0; i < workers && !r; i++)
         r = cm_workspace_get(s->ctx, &u.workspaces[i], err);
+    u.workers = workers;
     if (!r)
         r = cm_pool_for(cm_context_pool(s->ctx), s->ctx, (int64_t)u.ngroups, workers, run_group, &u,
                         err);
