@@ -826,6 +826,26 @@ def plugin_filters(tmp):
 
 
 @test
+def chunk_order(folder):
+    """Chunk coordinates of a version 1 B-tree, which has no checksum, with one byte changed."""
+    path = os.path.join(folder, "order.h5")
+    with h5py.File(path, "w", libver="earliest") as h:
+        h.create_dataset("x", data=values((40, 3), "i8"), chunks=(1, 3))
+    whole = open(path, "rb").read()
+    for chunk, other in ((10, 255), (10, 3), (10, 11), (1, 0)):
+        key = b"".join(n.to_bytes(8, "little") for n in (24, chunk, 0, 0))
+        at = whole.find(key)
+        if not check(at > 0, f"no key of chunk {chunk}"):
+            continue
+        damaged = bytearray(whole)
+        damaged[at + 8] = other
+        with open(path, "wb") as f:
+            f.write(damaged)
+        got = {r["path"]: r for r in rows(path)[1] if "path" in r}
+        check("not in order" in str(got["/x"].get("error")), f"chunk {chunk} as {other}: {got['/x']}")
+
+
+@test
 def corpora(tmp):
     top = os.environ.get("CM_TEST_DATA")
     if not top:
