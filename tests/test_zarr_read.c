@@ -395,9 +395,9 @@ static void values(void)
 /* Absent chunks are fill; those of a store that is gone, or another by now, are an error. */
 static void gone_meanwhile(void)
 {
-    static const char *const v2 = "{'zarr_format': 2, 'shape': [4], 'chunks': [2], 'dtype': '|u1', "
-                                  "'compressor': null, 'fill_value': 5, 'order': 'C', "
-                                  "'filters': null}";
+    static const char *const v2 =
+        "{\"zarr_format\": 2, \"shape\": [4], \"chunks\": [2], \"dtype\": \"|u1\", "
+        "\"compressor\": null, \"fill_value\": 5, \"order\": \"C\", \"filters\": null}";
     cm_error err = {0};
     cm_store *s = new_store();
     put(s, ".zarray", v2);

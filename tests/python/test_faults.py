@@ -285,6 +285,24 @@ def test_source_removed_meanwhile(chunkmill, tmp_path):
             (tmp_path / "elsewhere").rename(path)
 
 
+# damage
+
+
+def test_damaged_chunk_index(run, tmp_path):
+    """Coordinates in a version 1 B-tree, which has no checksum: a chunk that went elsewhere is not fill."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "order.h5"
+    with h5py.File(path, "w", libver="earliest") as h:
+        h.create_dataset("x", data=numbers((40, 3), "i8"), chunks=(1, 3))
+    whole = path.read_bytes()
+    for chunk, other in ((10, 255), (10, 3), (10, 11), (1, 0)):
+        damaged = bytearray(whole)
+        at = whole.index(b"".join(n.to_bytes(8, "little") for n in (24, chunk, 0, 0)))
+        damaged[at + 8] = other
+        path.write_bytes(damaged)
+        failed(run("rechunk", path, tmp_path / "out.zarr", "-q"), 3, "order.h5", "/x", "not in order")
+
+
 # places and names
 
 
