@@ -6,7 +6,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 PYTHON_TESTS ?= yes
 
-.PHONY: build help deps check demo bench fuzz install clean
+.PHONY: build help deps check tidy demo bench fuzz install clean
 
 build:
 	@tools/deps.sh --need build
@@ -17,6 +17,7 @@ help:
 	@echo "make            build build/release/chunkmill and the libraries"
 	@echo "make deps       install what building and testing need (Debian, Ubuntu; as root or with sudo)"
 	@echo "make check      build with and without sanitizers, warnings as errors, and run every test"
+	@echo "make tidy       clang-tidy over the sources, with the checks of .clang-tidy; takes minutes"
 	@echo "make demo       fetch a climate model's file, convert it, compare it"
 	@echo "make bench      measure, beside others where they are installed; 5 GB in build/; CASES=engine for one"
 	@echo "make fuzz       fuzz every parser for FUZZ_SECONDS=$(FUZZ_SECONDS) each (clang); FUZZ=json for one"
@@ -28,6 +29,9 @@ deps:
 
 check:
 	JOBS=$(JOBS) PYTHON_TESTS=$(PYTHON_TESTS) tools/check.sh
+
+tidy: build
+	find src -name '*.c' | sort | xargs -P $(JOBS) -n 8 clang-tidy -p build/release --quiet
 
 demo: build
 	tools/demo.sh build/release/chunkmill

@@ -392,6 +392,35 @@ static void values(void)
     }
 }
 
+/* Absent chunks are fill; those of a store that is gone, or another by now, are an error. */
+static void gone_meanwhile(void)
+{
+    static const char *const v2 =
+        "{\"zarr_format\": 2, \"shape\": [4], \"chunks\": [2], \"dtype\": \"|u1\", "
+        "\"compressor\": null, \"fill_value\": 5, \"order\": \"C\", \"filters\": null}";
+    cm_error err = {0};
+    cm_store *s = new_store();
+    put(s, ".zarray", v2);
+    put_bytes(s, "0", "ab", 2);
+    cm_dataset *ds = open_key(s, "", "old.zarr");
+    cm_array *a = cm_variable_array(cm_group_variable(cm_dataset_root(ds), 0));
+    uint8_t cells[4] = {0};
+    TAP_CALL(cm_array_read(ctx, a, (int64_t[]){0}, (int64_t[]){4}, cells, NULL, NULL, &err), &err);
+    TAP_OK(memcmp(cells, "ab\5\5", 4) == 0);
+    put(s, ".zarray", v2); /* the same text, but another object */
+    TAP_EQ(cm_array_read(ctx, a, (int64_t[]){0}, (int64_t[]){4}, cells, NULL, NULL, &err),
+           CM_ECHANGED);
+    TAP_OK(strstr(err.message, ".zarray was replaced"));
+    TAP_CALL(s->vt->del_prefix(s, "", &err), &err);
+    cm_error_clear(&err);
+    TAP_EQ(cm_array_read(ctx, a, (int64_t[]){0}, (int64_t[]){4}, cells, NULL, NULL, &err),
+           CM_ECHANGED);
+    TAP_OK(strstr(err.message, ".zarray was removed"));
+    TAP_OK(strcmp(err.object, "old.zarr") == 0);
+    cm_dataset_free(ds);
+    cm_store_unref(s);
+}
+
 int main(void)
 {
     cm_error err = {0};
@@ -407,6 +436,7 @@ int main(void)
     TAP_RUN(v3_masks);
     TAP_RUN(fill_bits);
     TAP_RUN(values);
+    TAP_RUN(gone_meanwhile);
     cm_context_free(ctx);
     return tap_done();
 }

@@ -23,8 +23,8 @@ typedef struct chunked {
     cm_chain *chain;
     cm_table *table;
     cm_store *store;
-    char *key;
-    cm_object_version version;
+    char *key, *guard_key;
+    cm_object_version version, guard;
     int64_t chunk[CM_MAX_DIMS],
         unit[CM_MAX_DIMS]; /* unit: innermost chunk, what is decoded at once */
     int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
@@ -301,6 +301,7 @@ static void free_chunked(cm_array *base)
     cm_chain_unref(a->chain);
     cm_store_unref(a->store);
     free(a->key);
+    free(a->guard_key);
     if (a->owner_release)
         a->owner_release(a->owner);
     cm_array_deinit(base);
@@ -326,8 +327,11 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
                           spec->label, spec->path, err);
     if (!r && spec->key && !(a->key = cm_strdup(spec->key, err)))
         r = CM_ENOMEM;
+    if (!r && spec->guard_key && !(a->guard_key = cm_strdup(spec->guard_key, err)))
+        r = CM_ENOMEM;
     if (r)
         goto fail;
+    a->guard = spec->guard;
     for (const cm_chain *c = spec->chain; c->a2b == CM_A2B_SHARDING; c = c->inner)
         if (c->transposed || c->nstages) {
             r = cm_error_set(err, CM_EUNSUP, "shards that are %s",
@@ -410,4 +414,21 @@ const char *cm_chunked_key(const cm_array *a)
 const cm_table *cm_chunked_table(const cm_array *a)
 {
     return as_chunked(a)->table;
+}
+
+int cm_chunked_check(const cm_array *base, cm_error *err)
+{
+    const chunked *a = as_chunked(base);
+    cm_object_version now;
+    if (!a->guard_key)
+        return 0;
+    int r = a->store->vt->stat(a->store, a->guard_key, &now, err);
+    if (r && r != CM_ENOTFOUND)
+        return r;
+    if (!r && memcmp(&now, &a->guard, sizeof now) == 0)
+        return 0;
+    cm_error_clear(err);
+    cm_error_set(err, CM_ECHANGED, "%s was %s while the array was read", a->guard_key,
+                 r ? "removed" : "replaced");
+    return CM_ECHANGED;
 }

@@ -47,6 +47,11 @@ typedef struct cm_chunked_spec {
     const char *key;      /* the one object of CM_AT_RANGE tables (a file), else NULL; copied */
     /* Of that object: reads insist on it. Zero for stores of many objects. */
     cm_object_version version;
+    /* For stores of many objects: one that says what the array is (its metadata), and its version
+     * when it was read. NULL: none. Chunks that are absent read as fill, so nothing else would tell
+     * a store that was removed or replaced from one without them. */
+    const char *guard_key; /* copied */
+    cm_object_version guard;
     const char *label, *path; /* for messages: file or store URI, and variable path; copied */
     /* CM_A2B_CUSTOM only: n stored cells into dst, as in cm_chunk_piece. */
     int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
@@ -67,6 +72,10 @@ const cm_chain *cm_chunked_chain(const cm_array *a);
 const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for sharded ones) */
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
 cm_store *cm_chunked_store(const cm_array *a);
+
+/* Is the array still what was opened? Looks at its guard. Raises CM_ECHANGED, and what stat raises.
+ */
+int cm_chunked_check(const cm_array *a, cm_error *err);
 const char *cm_chunked_key(const cm_array *a);
 const cm_table *cm_chunked_table(const cm_array *a);
 

@@ -8,6 +8,9 @@
  * Nothing in `run` waits for memory or for another group, so reads may be nested in tasks that hold
  * reservations, and in parallel loops, without any order among them.
  *
+ * An array of many objects (Zarr) is looked at once more after its chunks were read: chunks of a
+ * store that was removed or replaced meanwhile are absent, or another array's.
+ *
  * An object that changes between the reading of its index and of its chunks (CM_ECHANGED) makes the
  * whole read start again with fresh indexes, a few times.
  */
@@ -15,6 +18,7 @@
 #include <string.h>
 
 #include "array/bump.h"
+#include "array/chunked.h"
 #include "array/shard_index.h"
 #include "array/sink.h"
 #include "base/bytes.h"
@@ -33,8 +37,18 @@ typedef struct run {
     group *groups;
     size_t ngroups;
     cm_workspace **workspaces;
+    int workers;
     uint64_t encoded_room; /* per worker, what the reservation counts for encoded bytes */
 } run;
+
+/* The group that is done as the i-th. Workers that go along side by side would touch the same pages
+ * of the destination, and wait for each other where those are new: so each gets a stretch of its
+ * own. A page of a (1024, 1024, 1024) array of two bytes holds two rows of four shards. */
+static int64_t in_stretches(const run *u, int64_t i)
+{
+    int64_t length = (int64_t)u->ngroups / u->workers;
+    return i < length * u->workers ? i % u->workers * length + i / u->workers : i;
+}
 
 static bool is_range(const cm_piece *p)
 {
@@ -157,7 +171,7 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
 {
     run *u = arg;
     cm_sink *s = u->sink;
-    const group *g = &u->groups[index];
+    const group *g = &u->groups[in_stretches(u, index)];
     cm_workspace *ws = u->workspaces[worker];
     const cm_piece *p = u->order[g->first];
     encoded_room room = {u, ws, 0};
@@ -233,6 +247,22 @@ static int reserve(run *u, uint64_t each, int *workers, uint64_t *taken, cm_erro
     return r;
 }
 
+/* After the reading: are the arrays still those that were opened? Once for pieces in a row. */
+static int check_leaves(const cm_sink *s, cm_error *err)
+{
+    const cm_array *last = NULL;
+    for (size_t i = 0; i < s->npieces; i++) {
+        const cm_array *leaf = s->pieces[i].leaf;
+        int r = leaf != last && cm_array_is_chunked(leaf) ? cm_chunked_check(leaf, err) : 0;
+        last = leaf;
+        if (r) {
+            cm_error_object(err, leaf->label);
+            return cm_error_variable(err, leaf->path);
+        }
+    }
+    return 0;
+}
+
 int cm_sink_flush(cm_sink *s, cm_error *err)
 {
     if (!s->npieces)
@@ -266,9 +296,12 @@ int cm_sink_flush(cm_sink *s, cm_error *err)
     r = reserve(&u, scratch + u.encoded_room, &workers, &taken, err);
     for (int i = 0; i < workers && !r; i++)
         r = cm_workspace_get(s->ctx, &u.workspaces[i], err);
+    u.workers = workers;
     if (!r)
         r = cm_pool_for(cm_context_pool(s->ctx), s->ctx, (int64_t)u.ngroups, workers, run_group, &u,
                         err);
+    if (!r)
+        r = check_leaves(s, err);
     for (int i = 0; i < s->max_workers; i++)
         cm_workspace_put(s->ctx, u.workspaces[i]);
     if (taken)

@@ -153,7 +153,7 @@ static int too_large(const cm_save *save, const cm_part *p, uint64_t need, cm_er
  * where a tile of units reaches furthest beyond them, until pieces are worth a write each. */
 static void choose_blocks(cm_part *p, uint64_t limit)
 {
-    enum { PIECE = 1 << 20 };
+    enum { PIECE = 128 << 10 };
     int64_t longest[CM_MAX_DIMS];
     for (int i = 0; i < p->ndim; i++) {
         cm_axis_grid g = cm_part_grid(p, i);

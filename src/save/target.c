@@ -91,11 +91,34 @@ static bool lies_in(const char *a, const char *b)
     return in;
 }
 
+/* The same of a path whose last parts may not exist yet: of the part that does. */
+static bool will_lie_in(const char *path, const char *b, cm_error *err, bool *failed)
+{
+    char *part = cm_strdup(path, err);
+    struct stat st;
+    *failed = !part;
+    while (part && lstat(part, &st) != 0) {
+        char *up = parent_of(part, err);
+        bool top = up && strcmp(up, part) == 0;
+        free(part);
+        part = up;
+        *failed = !part;
+        if (top)
+            break;
+    }
+    bool in = part && lies_in(part, b);
+    free(part);
+    return in;
+}
+
 static int check_sources(const cm_target *t, const char *const *sources, size_t n, cm_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         const char *s = strip_scheme(sources[i]);
-        if (!same_file(s, t->path) && !lies_in(s, t->path) && !lies_in(t->path, s))
+        bool failed = false, in = will_lie_in(t->path, s, err, &failed);
+        if (failed)
+            return CM_ENOMEM;
+        if (!same_file(s, t->path) && !lies_in(s, t->path) && !in)
             continue;
         cm_error_set(err, CM_EINVAL, "the target is a source, or lies in one, or holds one (%s)",
                      sources[i]);

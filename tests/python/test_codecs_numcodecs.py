@@ -32,16 +32,7 @@ except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
-FAILED = []
-COUNT = 0
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        print(f"# FAILED: {what}", flush=True)
+from tally import FAILED, check, count
 
 
 class Pipe:
@@ -222,7 +213,7 @@ def main():
         before = len(FAILED)
         test(pipe, rng)
         print(f"{'ok' if len(FAILED) == before else 'not ok'} {number} - {test.__name__}")
-    print(f"# {COUNT} checks\n1..4")
+    print(f"# {count()} checks\n1..4")
     return bool(FAILED)
 
 

@@ -24,6 +24,9 @@ try:
 except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
+
+from tally import FAILED, check, count, fnv1a
+
 try:  # before netCDF4, which brings filters of its own
     import hdf5plugin
 except ImportError:
@@ -37,19 +40,7 @@ try:
 except ImportError:
     h5netcdf = None
 
-FAILED = []
-COUNT = 0
 DUMP = None
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        if len(FAILED) <= 40:
-            print(f"# FAILED: {what}"[:600], flush=True)
-    return good
 
 
 def dump(path, *options):
@@ -60,13 +51,6 @@ def rows(path):
     p = dump(path, "--format", "hdf5")
     out = [json.loads(line) for line in p.stdout.decode().splitlines() if line.startswith("{")]
     return p, out
-
-
-def fnv1a(data):
-    h = 0xCBF29CE484222325
-    for b in data:
-        h = (h ^ b) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return f"{h:016x}"
 
 
 # ---- what h5py sees -----------------------------------------------------------------------------
@@ -882,7 +866,7 @@ def main():
             fn(tmp)
         n += 1
         print(f"{'ok' if len(FAILED) == before else 'not ok'} {n} - {name}", flush=True)
-    print(f"1..{n}\n# {COUNT} comparisons, {len(FAILED)} failed")
+    print(f"1..{n}\n# {count()} comparisons, {len(FAILED)} failed")
     return 1 if FAILED else 0
 
 

@@ -31,18 +31,7 @@ except (ImportError, OSError) as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
-FAILED = []
-COUNT = 0
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        if len(FAILED) <= 20:
-            print("# FAILED:", what, flush=True)
-    return good
+from tally import FAILED, check, count
 
 
 def same_bits(a, b):
@@ -293,11 +282,11 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         unpacking(rng, pathlib.Path(scratch), options.rounds)
         before = len(FAILED)
-        print(f"{'not ' if FAILED else ''}ok 1 - unpacked as xarray does, {COUNT} variables")
+        print(f"{'not ' if FAILED else ''}ok 1 - unpacked as xarray does, {count()} variables")
         for _ in range(options.rounds):
             compare_joined(rng, pathlib.Path(scratch))
         print(f"{'not ' if len(FAILED) > before else ''}ok 2 - joined and selected as xarray does, "
-              f"{COUNT} checks in all")
+              f"{count()} checks in all")
         before, program = len(FAILED), find_program()
         for _ in range(max(options.rounds // 5, 1) if program else 0):
             compare_program(rng, pathlib.Path(scratch), program)

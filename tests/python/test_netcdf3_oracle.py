@@ -38,6 +38,8 @@ except ImportError as why:
     xarray = None
     print(f"# SKIP comparison with xarray: {why}")
 
+from tally import FAILED, check, count
+
 FORMATS = ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]
 TOLD = {
     "NETCDF3_CLASSIC": "NetCDF-3 classic",
@@ -46,17 +48,6 @@ TOLD = {
 }
 CLASSIC = ["i1", "S1", "i2", "i4", "f4", "f8"]
 EXTENDED = CLASSIC + ["u1", "u2", "u4", "i8", "u8"]
-FAILED = []
-COUNT = 0
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        print(f"# FAILED: {what}", flush=True)
-    return good
 
 
 def run(tool, *args):
@@ -275,7 +266,7 @@ def main():
             for _ in range(10):
                 write_scipy(rng, path, version)
                 compare_file(options.dump, path)
-        print(f"{'not ' if FAILED else ''}ok 1 - written here, {COUNT} checks")
+        print(f"{'not ' if FAILED else ''}ok 1 - written here, {count()} checks")
     data = os.environ.get("CM_TEST_DATA")
     if not data:
         print("ok 2 - corpora # SKIP CM_TEST_DATA is not set")

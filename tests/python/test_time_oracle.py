@@ -23,11 +23,12 @@ except (ImportError, OSError) as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+from tally import FAILED, check
+
 CALENDARS = ["standard", "gregorian", "proleptic_gregorian", "julian", "noleap", "365_day",
              "all_leap", "366_day", "360_day"]
 UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3,
          "microseconds": 1e-6}
-FAILED = []
 
 
 def text_of(date):
@@ -41,13 +42,6 @@ def text_of(date):
 def split(text):
     m = re.fullmatch(r"(-?\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(?:\.(\d+))?", text)
     return [int(x) for x in m.groups()[:6]] + [int((m.group(7) or "0").ljust(6, "0")[:6])]
-
-
-def check(good, what):
-    if not good:
-        FAILED.append(what)
-        if len(FAILED) <= 20:
-            print("# FAILED:", what)
 
 
 def one(random_, whole):

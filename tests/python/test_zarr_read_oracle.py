@@ -31,24 +31,7 @@ except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
-FAILED = []
-COUNT = 0
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        if len(FAILED) <= 30:
-            print(f"# FAILED: {what}", flush=True)
-
-
-def fnv1a(data):
-    h = 0xCBF29CE484222325
-    for b in data:
-        h = (h ^ b) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return f"{h:016x}"
+from tally import FAILED, check, count, fnv1a
 
 
 def cells_bytes(a):
@@ -404,7 +387,7 @@ def main():
         folder = pathlib.Path(options.keep or temporary)
         for part in (zarr_python, xarray_stores, tensorstore_stores):
             part(options.dump, folder, rng)
-    print(f"{'not ' if FAILED else ''}ok 1 - {COUNT} checks, {len(FAILED)} failed\n1..1")
+    print(f"{'not ' if FAILED else ''}ok 1 - {count()} checks, {len(FAILED)} failed\n1..1")
     return bool(FAILED)
 
 

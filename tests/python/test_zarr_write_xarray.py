@@ -27,23 +27,14 @@ try:
 except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
+
+from tally import FAILED, check, count
+
 try:
     from zarr_metadata import model as validator
 except ImportError as why:
     validator = None
     print(f"# SKIP validation of documents: {why}")
-
-FAILED = []
-COUNT = 0
-
-
-def check(good, what):
-    global COUNT
-    COUNT += 1
-    if not good:
-        FAILED.append(what)
-        if len(FAILED) <= 30:
-            print(f"# FAILED: {what}", flush=True)
 
 
 def bits(a):
@@ -228,7 +219,7 @@ def main():
             for source, engine in make_sources(folder, options.sources.split(",")):
                 for form in (2, 3):
                     one(options.command, folder, source, engine, form)
-    print(f"{'not ' if FAILED else ''}ok 1 - {COUNT} checks, {len(FAILED)} failed\n1..1")
+    print(f"{'not ' if FAILED else ''}ok 1 - {count()} checks, {len(FAILED)} failed\n1..1")
     return bool(FAILED)
 
 

@@ -35,7 +35,23 @@ typedef struct walk {
     size_t batch, slot; /* nodes per store call; bytes of the buffer for each */
     int depth;          /* level of the nodes at work; -1: not known (the root) */
     level next;
+    bool any; /* was there a chunk before? at this cell: */
+    uint64_t last[CM_MAX_DIMS];
 } walk;
+
+/* Chunks come in the order of their cells. Version 1 nodes have no checksum: a chunk that seems to
+ * be elsewhere would go unnoticed, and its place would read as fill. */
+static int check_order(walk *w, const uint64_t *at, cm_error *err)
+{
+    int ndim = w->sink->spec->index_ndim, i = 0;
+    while (w->any && i < ndim && at[i] == w->last[i])
+        i++;
+    if (w->any && (i == ndim || at[i] < w->last[i]))
+        return cm_error_set(err, CM_EDATA, "the chunks of the B-tree are not in order (damaged?)");
+    w->any = true;
+    memcpy(w->last, at, (size_t)ndim * sizeof *at);
+    return 0;
+}
 
 /* One leaf entry. */
 static int leaf_entry(walk *w, cm_h5_cursor *key, uint64_t child, cm_error *err)
@@ -44,15 +60,19 @@ static int leaf_entry(walk *w, cm_h5_cursor *key, uint64_t child, cm_error *err)
     uint64_t nbytes = cm_h5_u32(key);
     uint32_t mask = cm_h5_u32(key);
     int64_t coord[CM_MAX_DIMS];
+    uint64_t cell[CM_MAX_DIMS];
     for (int i = 0; i < spec->index_ndim; i++) {
-        uint64_t at = cm_h5_uint(key, 8), chunk = (uint64_t)spec->chunk[i];
-        if (at % chunk != 0)
+        uint64_t chunk = (uint64_t)spec->chunk[i];
+        cell[i] = cm_h5_uint(key, 8);
+        if (cell[i] % chunk != 0)
             return cm_error_set(err, CM_EDATA,
-                                "chunk at cell %" PRIu64 " of axis %d, where none begins", at, i);
-        at /= chunk;
+                                "chunk at cell %" PRIu64 " of axis %d, where none begins", cell[i],
+                                i);
+        uint64_t at = cell[i] / chunk;
         coord[i] = at > INT64_MAX ? INT64_MAX : (int64_t)at;
     }
-    return cm_h5_chunk_add(w->sink, coord, child, nbytes, mask, err);
+    int rc = check_order(w, cell, err);
+    return rc ? rc : cm_h5_chunk_add(w->sink, coord, child, nbytes, mask, err);
 }
 
 static int node(walk *w, uint64_t addr, const uint8_t *p, size_t nbytes, cm_error *err)

@@ -94,6 +94,25 @@ static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *
     return r;
 }
 
+/* The array's own document as its guard. There is none where it cannot be looked at: in
+ * consolidated hierarchies it may be gone, and what keeps us from it keeps us from the chunks too.
+ */
+static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_version *version,
+                      char **key, cm_error *err)
+{
+    char *prefix = cm_zarr_key_join(o->key, node->path, err);
+    *key = prefix ? cm_zarr_key_join(prefix, o->tree->format == 3 ? "zarr.json" : ".zarray", err)
+                  : NULL;
+    free(prefix);
+    if (!*key)
+        return CM_ENOMEM;
+    if (o->store->vt->stat(o->store, *key, version, NULL) != 0) {
+        free(*key);
+        *key = NULL;
+    }
+    return 0;
+}
+
 /* ---- one array ------------------------------------------------------------------------------- */
 
 static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v, cm_zarr_meta *m,
@@ -101,13 +120,16 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 {
     cm_table *table = NULL;
     cm_array *array = NULL;
-    char *text = NULL, *prefix = cm_zarr_key_join(o->key, node->path, err);
+    char *text = NULL, *guard_key = NULL, *prefix = cm_zarr_key_join(o->key, node->path, err);
+    cm_object_version guard = {0};
     const cm_chain *chain = m->chain;
     const int64_t *chunks = m->chunk, *shards = NULL;
     int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err)
                    : CM_ENOMEM;
     if (r == 0 && !(text = cm_chain_text(chain, err)))
         r = CM_ENOMEM;
+    if (r == 0)
+        r = find_guard(o, node, &guard, &guard_key, err);
     if (r) {
         if (table)
             table->free(table);
@@ -125,6 +147,8 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
                             .chain = cm_chain_ref(m->chain),
                             .table = table,
                             .store = o->store,
+                            .guard_key = guard_key,
+                            .guard = guard,
                             .label = o->uri,
                             .path = v->path};
     if (m->type.cells != CM_ZARR_PLAIN && (r = cm_zarr_text_apply(m, &spec, err))) {
@@ -145,6 +169,7 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
     cm_variable_set_array(v, array);
 out:
     free(text);
+    free(guard_key);
     free(prefix);
     return r;
 }
