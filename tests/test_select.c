@@ -350,6 +350,14 @@ static void suggestions(void)
     TAP_OK(!cm_nearest_best(&n));
     cm_nearest_offer(&n, "longitdue");
     TAP_STR(cm_nearest_best(&n), "longitdue");
+    cm_nearest_init(&n, "lat");
+    cm_nearest_offer(&n, "longitude");
+    TAP_OK(!cm_nearest_best(&n));
+    cm_nearest_offer(&n, "latitude_longitude");
+    cm_nearest_offer(&n, "Latitude");
+    TAP_STR(cm_nearest_best(&n), "Latitude");
+    cm_nearest_offer(&n, "lta"); /* two letters swapped are nearer */
+    TAP_STR(cm_nearest_best(&n), "lta");
 }
 
 static void memory_runs_out(void)

@@ -48,7 +48,7 @@ static int open_store(cm_cli *cli, const char *uri, cm_dataset **store, cm_error
         cm_dataset_free(*store);
         *store = part;
     }
-    ret = cm_cli_require_readable(*store, cm_dataset_root(*store), err);
+    ret = cm_cli_require_readable(cli, *store, err);
 out:
     if (ret < 0 && ret != CM_ECANCEL)
         cm_error_object(err, uri);

@@ -6,12 +6,16 @@
  *
  * A forgotten target is the dangerous mistake here: `rechunk a.nc b.nc` must not take b.nc for a
  * place to write to. So a last operand that is a file, or that can be opened as anything but Zarr,
- * is refused with a message that says so, before any source is looked at.
+ * is refused with a message that says so, before any source is looked at. So is a name that ends
+ * as those of other formats do, since a directory of that name is not what was wanted, and one like
+ * lat=10, which is the rest of --chunks time=365 lat=10.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "cli/jsonout.h"
@@ -24,12 +28,53 @@ static const char *path_of(const char *uri)
     return strncmp(uri, "file://", 7) == 0 ? uri + 7 : uri;
 }
 
+static bool ends_as_other_format(const char *name)
+{
+    static const char *const endings[] = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5", ".zip"};
+    size_t n = strlen(name);
+    while (n > 0 && name[n - 1] == '/')
+        n--;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t m = strlen(endings[i]);
+        if (n > m && strncasecmp(name + n - m, endings[i], m) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* lat=10 */
+static bool is_length(const char *name)
+{
+    size_t n = strcspn(name, "=/.");
+    if (n == 0 || name[n] != '=')
+        return false;
+    const char *number = name + n + 1 + (name[n + 1] == '-');
+    return isdigit((unsigned char)*number) && !number[strspn(number, "0123456789")];
+}
+
+static int check_name(cm_cli *cli, const char *target, cm_error *err)
+{
+    if (is_length(target)) {
+        cm_error_set(err, CM_EINVAL, "the last name is where the new Zarr store goes");
+        cm_error_hint(err, "lengths are parted by commas: --chunks time=365,lat=10");
+    } else if (ends_as_other_format(target)) {
+        cm_error_set(err, CM_EINVAL, "%s writes Zarr, which is a directory", cli->command->name);
+        cm_error_hint(err, "give it another name, such as NAME.zarr");
+    } else {
+        return 0;
+    }
+    cm_error_object(err, target);
+    return CM_EINVAL;
+}
+
 static int check_target(cm_cli *cli, const char *target, cm_error *err)
 {
     struct stat st;
     cm_dataset *ds = NULL;
     cm_error why;
-    if (stat(path_of(target), &st) != 0 || S_ISDIR(st.st_mode))
+    if (stat(path_of(target), &st) != 0)
+        return check_name(cli, target, err);
+    if (S_ISDIR(st.st_mode))
         return 0;
     if (cm_dataset_open(cli->ctx, target, NULL, &ds, &why) == 0)
         cm_error_set(err, CM_EINVAL,
@@ -123,6 +168,18 @@ static void put_summary(cm_cli *cli, const char *target, const cm_save_stats *st
                 rate, peak, limit);
 }
 
+/* Not before there is a plan: what cannot be done ends in one line, which says why. */
+static void say_resources(cm_cli *cli)
+{
+    const char *reason;
+    char size[16];
+    int threads = cm_context_threads(cli->ctx);
+    uint64_t memory = cm_cli_memory(cli, &reason);
+    cm_cli_note(cli, "memory at most %s (%s), %d thread%s",
+                cm_cli_size_text(memory, size, sizeof size), reason, threads,
+                threads == 1 ? "" : "s");
+}
+
 static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
 {
     cm_save *save = NULL;
@@ -139,6 +196,7 @@ static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target
         }
         goto out;
     }
+    say_resources(cli);
     for (size_t i = 0; cm_save_warning(save, i); i++)
         cm_cli_warn(cli, "%s", cm_save_warning(save, i));
     if (cli->args.dry_run) {
@@ -166,8 +224,7 @@ out:
 static int run(cm_cli *cli, cm_error *err)
 {
     cm_cli_sources sources = {0};
-    const char *target = cli->args.operands[cli->args.noperands - 1], *reason;
-    char size[16];
+    const char *target = cli->args.operands[cli->args.noperands - 1];
     int ret = cm_cli_begin(cli, 0, err);
     if (ret < 0)
         return ret;
@@ -181,11 +238,9 @@ static int run(cm_cli *cli, cm_error *err)
     if (ret == 0)
         ret = cm_cli_sources_list(cli, cli->args.noperands - 1, &sources, err);
     if (ret == 0) {
-        uint64_t memory = cm_cli_memory(cli, &reason);
-        cm_cli_note(cli, "memory at most %s (%s), %d thread%s",
-                    cm_cli_size_text(memory, size, sizeof size), reason,
-                    cm_context_threads(cli->ctx), cm_context_threads(cli->ctx) == 1 ? "" : "s");
         ret = cm_cli_sources_open(cli, &sources, err);
+        if (ret == CM_ENOTFOUND && cli->args.noperands > 2)
+            cm_error_hint(err, "all names but the last, %s, are sources", target);
     }
     if (ret == 0)
         ret = plan_and_run(cli, &sources, target, err);
@@ -244,8 +299,8 @@ const cm_cli_command cm_cli_rechunk = {
     .text = "Reads NetCDF-3, NetCDF-4, HDF5 or Zarr and writes one Zarr store. The plan is made "
             "first and is printable; every source chunk is read as few times as the memory allows, "
             "and every target object is written once.\n\nDST appears only when it is whole: after "
-            "an error or Ctrl-C nothing is left under its name. 1-D coordinates, bounds and "
-            "arrays below 1 MB are one chunk unless named with VAR:.",
+            "an error or Ctrl-C nothing is left under its name. Arrays below 1 MB, and "
+            "1-D coordinates and bounds up to 16 MiB, are one chunk unless named with VAR:.",
     .min_operands = 1,
     .max_operands = (size_t)-1,
     .options = options,

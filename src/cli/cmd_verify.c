@@ -67,7 +67,7 @@ static int run(cm_cli *cli, cm_error *err)
     if (ret == 0)
         ret = cm_cli_open(cli, uri, &ds, err);
     if (ret == 0)
-        ret = cm_cli_require_readable(ds, cm_dataset_root(ds), err);
+        ret = cm_cli_require_readable(cli, ds, err);
     if (ret == 0)
         ret = cm_verify(cli->ctx, ds,
                         level && strcmp(level, "presence") == 0 ? CM_VERIFY_PRESENCE

@@ -61,7 +61,7 @@ int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *na
         *err = *cm_variable_problem(v);
         cm_error_object(err, cm_dataset_uri(ds));
         cm_error_variable(err, cm_variable_path(v));
-        return err->code;
+        return cm_error_prefix(err, "cannot be read");
     }
     *out = v;
     return 0;

@@ -76,27 +76,64 @@ int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
     return ret;
 }
 
-int cm_cli_require_readable(const cm_dataset *ds, const cm_group *g, cm_error *err)
+/* What cannot be read, as one value of --skip; n counts also what did not fit into the list. */
+typedef struct unreadable {
+    const cm_variable *first;
+    size_t n, nlisted;
+    char list[256];
+} unreadable;
+
+static void list_unreadable(const cm_group *g, unreadable *u)
 {
     for (size_t i = 0; i < cm_group_nvariables(g); i++) {
         const cm_variable *v = cm_group_variable(g, i);
-        const cm_error *problem = cm_variable_problem(v);
-        if (!problem)
+        if (!cm_variable_problem(v))
             continue;
-        *err = *problem;
-        cm_error_object(err, cm_dataset_uri(ds));
-        cm_error_variable(err, cm_variable_path(v));
         const char *name = cm_group_parent(g) ? cm_variable_path(v) : cm_variable_name(v);
-        snprintf(err->hint, sizeof err->hint, "--skip %.200s leaves it out%s%.160s", name,
-                 problem->hint[0] ? "; " : "", problem->hint);
-        return err->code;
+        size_t at = strlen(u->list), need = strlen(name) + strlen(u->n ? "," : "");
+        u->first = u->n ? u->first : v;
+        if (u->nlisted == u->n && at + need < sizeof u->list && !strchr(name, ',')) {
+            snprintf(u->list + at, sizeof u->list - at, "%s%s", u->n ? "," : "", name);
+            u->nlisted++;
+        }
+        u->n++;
     }
-    for (size_t i = 0; i < cm_group_ngroups(g); i++) {
-        int ret = cm_cli_require_readable(ds, cm_group_at(g, i), err);
-        if (ret < 0)
-            return ret;
-    }
-    return 0;
+    for (size_t i = 0; i < cm_group_ngroups(g); i++)
+        list_unreadable(cm_group_at(g, i), u);
+}
+
+static bool has_skip(const cm_cli_command *c)
+{
+    for (const cm_cli_option *o = c->options; o->kind != CM_CLI_END; o++)
+        if (o->name && strcmp(o->name, "skip") == 0)
+            return true;
+    return false;
+}
+
+int cm_cli_require_readable(const cm_cli *cli, const cm_dataset *ds, cm_error *err)
+{
+    unreadable u = {0};
+    list_unreadable(cm_dataset_root(ds), &u);
+    if (u.n == 0)
+        return 0;
+    char own[sizeof err->hint];
+    *err = *cm_variable_problem(u.first);
+    snprintf(own, sizeof own, "%s", err->hint);
+    cm_error_object(err, cm_dataset_uri(ds));
+    cm_error_variable(err, cm_variable_path(u.first));
+    cm_error_prefix(err, "cannot be read");
+    err->hint[0] = 0;
+    if (!has_skip(cli->command))
+        cm_error_hint(err, "%s", own);
+    else if (u.nlisted == u.n)
+        cm_error_hint(err, "--skip %s leaves %s out%s%s", u.list, u.n == 1 ? "it" : "all such",
+                      own[0] ? "; " : "", own);
+    else
+        cm_error_hint(err,
+                      "chunkmill info lists the %zu variables that cannot be read, --skip "
+                      "leaves out those that it names",
+                      u.n);
+    return err->code;
 }
 
 cm_unpack cm_cli_unpack(const cm_cli_args *args)
@@ -144,7 +181,7 @@ static int open_one(cm_cli *cli, const char *name, cm_dataset **out, cm_error *e
     if (ret == 0 && selects_part(&cli->args))
         ret = select_part(cli, out, err);
     if (ret == 0)
-        ret = cm_cli_require_readable(*out, cm_dataset_root(*out), err);
+        ret = cm_cli_require_readable(cli, *out, err);
     return ret;
 }
 

@@ -24,8 +24,9 @@ void cm_cli_sources_free(cm_cli_sources *s);
 /* Open one dataset as --format says, with its name in the error. */
 int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err) CM_MUST_CHECK;
 
-/* The error of the first variable below g that cannot be read, with the hint to skip it. */
-int cm_cli_require_readable(const cm_dataset *ds, const cm_group *g, cm_error *err) CM_MUST_CHECK;
+/* The error of the first variable that cannot be read, with the --skip that leaves out all such, if
+ * the command has that option. */
+int cm_cli_require_readable(const cm_cli *cli, const cm_dataset *ds, cm_error *err) CM_MUST_CHECK;
 
 /* Whether name is v's name or its path, with or without the first slash. */
 bool cm_cli_is_named(const cm_variable *v, const char *name);

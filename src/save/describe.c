@@ -112,11 +112,17 @@ static int warn_small(cm_save *save, cm_error *err)
         const cm_part *p = &save->parts[i];
         uint64_t mean = p->objects ? p->nbytes / (uint64_t)p->objects : 0;
         if (p->objects > 100000 || (p->objects > 1000 && mean < 1000000))
-            r = cm_save_warn(save, err, "%s: %lld objects of %.2f MB on average; %s",
-                             p->variable->path, (long long)p->objects, (double)mean / 1e6,
+            r = cm_save_warn(save, err, "%s: %lld objects of %.*f %s on average (%s)",
+                             p->variable->path, (long long)p->objects, mean < 1000 ? 0 : 1,
+                             (double)mean / (mean < 1000      ? 1
+                                             : mean < 1000000 ? 1e3
+                                                              : 1e6),
+                             mean < 1000      ? "B"
+                             : mean < 1000000 ? "kB"
+                                              : "MB",
                              save->options.zarr_format == 3
-                                 ? "--shards puts many chunks into one object"
-                                 : "--zarr 3 with --shards puts many chunks into one object");
+                                 ? "larger --chunks make fewer; --shards puts many chunks into one"
+                                 : "larger --chunks make fewer; Zarr v3 has --shards");
     }
     return r;
 }

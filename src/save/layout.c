@@ -3,8 +3,10 @@
  *
  *     chunks of a dimension   VAR:dim=n, else dim=n, else the source's chunk, else auto
  *                             (contiguous)
- *     small variables         1-D coordinates, bounds and arrays under 1 MB are one chunk unless
- *                             VAR: names them
+ *     small variables         arrays under 1 MB, and 1-D coordinates and bounds up to 16 MiB, are
+ *                             one chunk unless VAR: names them: everybody who opens the store
+ *                             reads them whole, and sources that were appended to have them in
+ *                             as many chunks as there are steps
  *     shards                  the same spelling; with neither chunks nor shards given, the
  *                             source's
  *     codec                   VAR=spec, else spec, else the source's own when it is Zarr, else
@@ -60,6 +62,9 @@ static int parse_part(const char *option, const char *s, size_t len, part *out, 
     const char *eq = memchr(s, '=', len), *number = eq ? eq + 1 : s;
     size_t name = eq ? (size_t)(eq - s) : 0, nlen = len - (size_t)(number - s);
     *out = (part){0};
+    if (eq == s)
+        return cm_error_set(err, CM_EINVAL, "--%s: \"%.*s\" names no dimension", option, (int)len,
+                            s);
     if (name >= sizeof out->name)
         return cm_error_set(err, CM_EINVAL, "--%s: name too long", option);
     memcpy(out->name, s, name);
@@ -105,8 +110,10 @@ static bool means(const char *name, const cm_variable *v)
 static bool single_chunk(const cm_variable *v)
 {
     cm_array *a = v->array;
-    int64_t n = cm_shape_nelem(a->ndim, a->shape);
-    if (n >= 0 && n < SMALL_NBYTES / (int64_t)a->dtype.size)
+    int64_t n = cm_shape_nelem(a->ndim, a->shape), size = cm_max_i64(1, a->dtype.size);
+    if (n < 0 || n > AUTO_NBYTES / size)
+        return false;
+    if (n < SMALL_NBYTES / size)
         return true;
     cm_cf_role role = cm_cf_role_of(v);
     return a->ndim <= 1 ? role == CM_ROLE_COORDINATE : role == CM_ROLE_BOUNDS && a->ndim == 2;
@@ -236,10 +243,8 @@ static int resolve_chunks(const cm_save *save, const cm_variable *v, cm_layout *
         const int64_t *own = v->storage.chunks;
         *any = *any || given[i];
         if (!given[i])
-            out->chunk[i] = single && !own ? cm_max_i64(1, a->shape[i])
-                            : own          ? own[i]
-                                           : automatic[i];
-        if (single && (o->nchunks || !own))
+            out->chunk[i] = own ? own[i] : automatic[i];
+        if (single)
             out->chunk[i] = cm_max_i64(1, a->shape[i]);
         out->chunk[i] = cm_max_i64(1, cm_min_i64(out->chunk[i], a->shape[i]));
     }
@@ -258,7 +263,7 @@ static int resolve_shards(const cm_save *save, const cm_variable *v, bool chunks
     bool any = false;
     for (int i = 0; i < a->ndim; i++)
         any = any || given[i];
-    if (!any && !o->nshards && !chunks_given && !o->nchunks && v->storage.shards &&
+    if (!any && !single && !o->nshards && !chunks_given && !o->nchunks && v->storage.shards &&
         o->zarr_format == 3) {
         memcpy(out->unit, v->storage.shards, (size_t)a->ndim * sizeof *out->unit);
         any = true;
@@ -425,6 +430,43 @@ static int check_name(const cm_save *save, const char *option, const char *kind,
     return CM_EINVAL;
 }
 
+static void look_for_nameless(const cm_group *g, names *n)
+{
+    for (size_t i = 0; i < g->nvariables; i++)
+        n->found = n->found || (g->variables[i]->ndim > 0 && !g->variables[i]->dimensions[0]);
+    for (size_t i = 0; i < g->ngroups; i++)
+        look_for_nameless(g->groups[i], n);
+}
+
+/* `240,10,10` means nothing where every array has dimension names, and `time:240` is what people
+ * write who mean `time=240`: taken by the letter, both would be ignored or do something else. */
+static int check_positions(const cm_save *save, const char *option, const char *variable,
+                           const char *spec, cm_error *err)
+{
+    names n = {.want = variable};
+    cm_nearest_init(&n.near, variable);
+    if (variable[0]) {
+        look_for_dimension(cm_dataset_root(save->source), &n);
+        if (!n.found)
+            return 0;
+        cm_error_set(err, CM_EINVAL,
+                     "--%s: \"%s:%s\" is neither a dimension's length nor that of a "
+                     "variable's dimension",
+                     option, variable, spec);
+        cm_error_hint(err, "write %s=%s", variable, spec);
+        return CM_EINVAL;
+    }
+    look_for_nameless(cm_dataset_root(save->source), &n);
+    if (n.found)
+        return 0;
+    cm_error_set(err, CM_EINVAL,
+                 "--%s: \"%s\": lengths by position are for arrays without dimension "
+                 "names, and here all have names",
+                 option, spec);
+    cm_error_hint(err, "write dim=N,...; chunkmill info shows the dimensions");
+    return CM_EINVAL;
+}
+
 static int check_specs(const cm_save *save, const char *option, const char *const *specs, size_t n,
                        cm_error *err)
 {
@@ -432,14 +474,19 @@ static int check_specs(const cm_save *save, const char *option, const char *cons
     int r = 0;
     for (size_t i = 0; i < n && !r; i++) {
         const char *s = spec_variable(specs[i], variable, sizeof variable);
+        const char *whole = s;
         if (variable[0])
             r = check_name(save, option, "variable", variable, look_for_variable, err);
+        else if (!*s)
+            r = cm_error_set(err, CM_EINVAL, "--%s is empty", option);
         while (*s && !r) {
             size_t len = strcspn(s, ",");
             part p;
             r = parse_part(option, s, len, &p, err);
             if (!r && p.name[0])
                 r = check_name(save, option, "dimension", p.name, look_for_dimension, err);
+            else if (!r && p.n != 0)
+                r = check_positions(save, option, variable, whole, err);
             s += len + (s[len] == ',');
         }
     }

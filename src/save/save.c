@@ -8,6 +8,7 @@
  * Each step may fail without harm: until the commit's rename nobody can see the target, and
  * cm_save_free removes what was written.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,54 @@ static size_t count_variables(const cm_group *g)
     return n;
 }
 
+/* `_FillValue` says which cells are missing. Some files have one that no cell can be: NaN on packed
+ * integers, text on numbers. It has no effect there, but xarray refuses a whole store for it, and
+ * Zarr v2 cannot hold it. */
+static bool can_be_cell(cm_dtype dtype, const cm_json *value)
+{
+    double number;
+    if (cm_json_is(value, CM_JSON_ARRAY) && cm_json_count(value) == 1)
+        value = cm_json_at(value, 0);
+    if (!cm_kind_is_integer(dtype.kind) && !cm_kind_is_float(dtype.kind))
+        return true;
+    if (!cm_json_is(value, CM_JSON_NUMBER) || !cm_json_double(value, &number))
+        return false;
+    if (cm_kind_is_float(dtype.kind))
+        return true;
+    bool is_unsigned = cm_kind_is_unsigned(dtype.kind);
+    double end = ldexp(1, 8 * (int)dtype.size - !is_unsigned); /* 2^64 - 1 rounds to 2^64 */
+    return number == floor(number) && (dtype.size == 8 ? number <= end : number < end) &&
+           number >= (is_unsigned ? 0 : -end);
+}
+
+/* v's attributes without a `_FillValue` that means nothing; *copy: the list when one is left out,
+ * freed by the caller. */
+static int choose_attributes(cm_save *save, const cm_variable *v, cm_zarr_array_spec *spec,
+                             cm_attribute **copy, cm_error *err)
+{
+    size_t n = v->attributes.count, at = 0;
+    spec->attributes = v->attributes.items;
+    spec->nattributes = n;
+    while (at < n && strcmp(spec->attributes[at].name, "_FillValue") != 0)
+        at++;
+    if (at == n || can_be_cell(spec->dtype, spec->attributes[at].value))
+        return 0;
+    *copy = cm_calloc(n, sizeof **copy, err);
+    if (!*copy)
+        return CM_ENOMEM;
+    memcpy(*copy, spec->attributes, at * sizeof **copy);
+    memcpy(*copy + at, spec->attributes + at + 1, (n - at - 1) * sizeof **copy);
+    spec->attributes = *copy;
+    spec->nattributes = n - 1;
+    char name[32];
+    return cm_save_warn(save, err, "%s: its _FillValue is no %s value, so no cell has it; left out",
+                        v->path, cm_dtype_name(spec->dtype, name, sizeof name));
+}
+
 static int add_array(cm_save *save, cm_part *p, cm_error *err)
 {
     cm_variable *v = p->variable;
+    cm_attribute *copy = NULL;
     const cm_array *leaf = cm_array_leaf(p->source);
     bool zarr3 = strcmp(save->source->format, "Zarr v3") == 0 && leaf == p->source;
     cm_zarr_array_spec spec = {.path = v->path,
@@ -39,10 +85,12 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
                                .shape = p->shape,
                                .chain = p->layout.chain,
                                .fill = zarr3 ? cm_array_fill(p->source) : NULL,
-                               .dimensions = (const char *const *)v->dimensions,
-                               .attributes = v->attributes.items,
-                               .nattributes = v->attributes.count};
-    return cm_zarr_writer_add_array(save->writer, &spec, &p->target, err);
+                               .dimensions = (const char *const *)v->dimensions};
+    int r = choose_attributes(save, v, &spec, &copy, err);
+    if (!r)
+        r = cm_zarr_writer_add_array(save->writer, &spec, &p->target, err);
+    free(copy);
+    return r;
 }
 
 static int plan_variable(cm_save *save, cm_variable *v, cm_error *err)

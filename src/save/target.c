@@ -336,7 +336,11 @@ int cm_free_space(const char *directory, uint64_t *nbytes, cm_error *err)
 {
     struct statvfs v;
     if (statvfs(directory, &v) != 0) {
-        int r = cm_error_set_os(err, errno, "looking at the free space");
+        int e = errno, r = cm_error_set_os(err, e, "looking at the free space");
+        if (e == ENOENT) {
+            r = cm_error_set(err, CM_ENOTFOUND, "there is no such directory");
+            cm_error_hint(err, "make it first: mkdir -p");
+        }
         return cm_error_object(err, directory), r;
     }
     *nbytes = (uint64_t)v.f_bavail * v.f_frsize;

@@ -3,7 +3,8 @@
  * Optimal string alignment (Levenshtein plus swaps of neighbours) in three rows on the stack; names
  * above MAX_NAME bytes are not worth a suggestion and are not measured, which bounds both. Costs
  * are doubled so that a letter in the wrong case (Time for time, the most common slip) costs half
- * an edit.
+ * an edit. A name that holds the other (lat for latitude, temperature for air_temperature) counts
+ * as near, however much is missing: abbreviations are meant.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include "text/nearest.h"
 
 #define MAX_NAME 64
+#define PART_COST 3 /* more than one edit, less than two */
 
 static char lower(char c)
 {
@@ -52,6 +54,20 @@ size_t cm_edit_distance(const char *a, const char *b)
     return above[nb];
 }
 
+/* Does text hold part, whatever the case? Only what is long enough to mean something counts. */
+static bool holds(const char *text, const char *part)
+{
+    size_t n = strlen(part);
+    for (; n >= 3 && *text; text++) {
+        size_t i = 0;
+        while (i < n && text[i] && lower(text[i]) == lower(part[i]))
+            i++;
+        if (i == n)
+            return true;
+    }
+    return false;
+}
+
 void cm_nearest_init(cm_nearest *n, const char *want)
 {
     *n = (cm_nearest){.want = want, .distance = SIZE_MAX};
@@ -62,7 +78,10 @@ void cm_nearest_offer(cm_nearest *n, const char *candidate)
     if (!candidate)
         return;
     size_t d = cm_edit_distance(n->want, candidate);
-    if (d < n->distance) {
+    if (d > PART_COST && (holds(candidate, n->want) || holds(n->want, candidate)))
+        d = PART_COST;
+    if (d < n->distance ||
+        (d == PART_COST && d == n->distance && strlen(candidate) < strlen(n->best))) {
         n->distance = d;
         n->best = candidate;
     }

@@ -19,7 +19,8 @@ typedef struct cm_nearest {
 
 void cm_nearest_init(cm_nearest *n, const char *want);
 
-/* candidate is borrowed until the last cm_nearest_best. NULL is ignored. */
+/* candidate is borrowed until the last cm_nearest_best. NULL is ignored. One that holds the wanted
+ * name, or is held by it, with 3 letters or more, is near; of two such the shorter. */
 void cm_nearest_offer(cm_nearest *n, const char *candidate);
 
 /* The closest one offered, the first of equals; NULL when none is close enough to be meant (more

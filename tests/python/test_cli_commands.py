@@ -354,6 +354,100 @@ def test_forgotten_target(here):
     assert (here / "tas_2002.nc").stat().st_size == size
 
 
+@pytest.mark.parametrize("name", ["new.nc", "new.H5", "new.zarr.zip/", "lat=10", "lat=-1"])
+def test_target_that_was_not_meant(here, name):
+    line = fails(2, "rechunk", "tas_2001.nc", name, cwd=here)
+    assert "Zarr" in line and "--chunks time=365,lat=10" in line or ".zarr" in line
+    assert sorted(os.listdir(here)) == YEARS
+
+
+def test_a_word_too_many(here):
+    line = fails(5, "rechunk", "tas_2001.nc", "new.zarr", "--chunks", "time=30", "lat10", cwd=here)
+    assert "new.zarr: cannot open" in line and "all names but the last, lat10, are sources" in line
+    line = fails(5, "rechunk", "tas_2001.nc", "no/new.zarr", cwd=here)
+    assert "no: there is no such directory (make it first" in line
+
+
+def test_small_variables_are_one_chunk(tmp_path):
+    with netCDF4.Dataset(tmp_path / "s.nc", "w") as nc:
+        nc.createDimension("time", None)
+        nc.createDimension("bnds", 2)
+        nc.createDimension("x", 2000)
+        time = nc.createVariable("time", "f8", ("time",), chunksizes=(1,))
+        time.bounds = "time_bnds"
+        time[:] = np.arange(300)
+        nc.createVariable("time_bnds", "f8", ("time", "bnds"), chunksizes=(1, 2))[:] = np.arange(
+            600).reshape(300, 2)
+        nc.createVariable("small", "i4", ("time",), chunksizes=(1,))[:] = np.arange(300)
+        nc.createVariable("large", "i4", ("time", "x"), chunksizes=(1, 2000))[:] = np.arange(
+            600000).reshape(300, 2000)
+    for number, more in enumerate([[], ["--chunks", "time=50"], ["--codec", "none"]]):
+        done = ok("rechunk", "s.nc", f"{number}.zarr", *more, cwd=tmp_path)
+        z = zarr.open_group(tmp_path / f"{number}.zarr", mode="r")
+        assert z["time"].chunks == (300,) and z["time_bnds"].chunks == (300, 2)
+        assert z["small"].chunks == (300,) and "warning" not in done.stderr
+        assert z["large"].chunks == ((50 if number == 1 else 1), 2000)
+        ok("diff", "s.nc", f"{number}.zarr", cwd=tmp_path)
+    ok("rechunk", "s.nc", "own.zarr", "--chunks", "small:time=7", cwd=tmp_path)
+    assert zarr.open_group(tmp_path / "own.zarr", mode="r")["small"].chunks == (7,)
+    ok("rechunk", "own.zarr", "sharded.zarr", "--chunks", "small:time=7", "--shards",
+       "small:time=14", cwd=tmp_path)
+    ok("rechunk", "sharded.zarr", "again.zarr", cwd=tmp_path)
+    z = zarr.open_group(tmp_path / "again.zarr", mode="r")["small"]
+    assert z.chunks == (300,) and z.shards is None and z[:].tolist() == list(range(300))
+
+
+@pytest.mark.parametrize(
+    "chunks, said",
+    [
+        ("time:30", "write time=30"),
+        ("30,12,24", "by position are for arrays without dimension names"),
+        ("=30", "names no dimension"),
+        ("", "--chunks is empty"),
+        ("lati=30", "did you mean lat?"),
+        ("time=0", "no length"),
+    ],
+)
+def test_chunks_that_say_nothing(here, chunks, said):
+    assert said in fails(2, "rechunk", "tas_2001.nc", "n.zarr", "--chunks", chunks, cwd=here)
+    assert sorted(os.listdir(here)) == YEARS
+
+
+def test_chunks_by_position(tmp_path):
+    group = zarr.open_group(tmp_path / "n.zarr", mode="w", zarr_format=3)
+    a = group.create_array("a", shape=(700, 600), dtype="f4")
+    a[:] = np.arange(420000, dtype="f4").reshape(700, 600)
+    ok("rechunk", "n.zarr", "p.zarr", "--chunks", "70,60", cwd=tmp_path)
+    assert zarr.open_group(tmp_path / "p.zarr", mode="r")["a"].chunks == (70, 60)
+    ok("diff", "n.zarr", "p.zarr", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_fill_value_that_no_cell_has(tmp_path, version):
+    """xarray refuses a whole store for one that is not a value of the array's type."""
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=3)
+    for name, dtype, value in [("nan", "i2", "NaN"), ("text", "f4", '"-999"'), ("large", "u1", "256"),
+                               ("keep", "i2", "-7.0"), ("keep8", "i8", "9223372036854775807")]:
+        z = group.create_array(name, shape=(3,), dtype=dtype, dimension_names=["x"])
+        z[:] = [1, 2, 3]
+        path = tmp_path / "a.zarr" / name / "zarr.json"
+        text = path.read_text()
+        assert text.count('"attributes": {}') == 1
+        attributes = '"attributes": {"units": "K", "_FillValue": %s, "other": 1}' % value
+        path.write_text(text.replace('"attributes": {}', attributes))
+    done = ok("rechunk", "a.zarr", "b.zarr", "--zarr", version, cwd=tmp_path)
+    for name in ("nan", "text", "large"):
+        assert f"warning: /{name}: its _FillValue is no " in done.stderr
+    assert done.stderr.count("warning") == 3
+    attributes = {n: v["attributes"] for n, v in variables(info("b.zarr", cwd=tmp_path)).items()}
+    for name in ("nan", "text", "large"):
+        assert list(attributes[name]) == ["units", "other"]
+    assert float(attributes["keep"]["_FillValue"]["value"]) == -7
+    assert attributes["keep8"]["_FillValue"]["value"] == 2**63 - 1
+    xarray = pytest.importorskip("xarray")
+    assert xarray.open_zarr(tmp_path / "b.zarr")["nan"].values.tolist() == [1, 2, 3]
+
+
 def test_existing_target(here):
     ok("rechunk", "tas_2001.nc", "x.zarr", cwd=here)
     assert "--overwrite" in fails(5, "rechunk", "tas_2002.nc", "x.zarr", cwd=here)
@@ -366,7 +460,10 @@ def test_existing_target(here):
 
 def test_unreadable_must_be_skipped_by_name(unreadable, tmp_path):
     line = fails(3, "rechunk", unreadable, tmp_path / "o.zarr")
-    assert "bad" in line and "--skip bad" in line
+    assert "/bad: cannot be read: " in line and "(--skip bad leaves it out" in line
+    assert "cannot be read" in fails(3, "values", unreadable, "bad")
+    line = fails(3, "verify", unreadable)  # which has no --skip
+    assert "cannot be read" in line and "--skip" not in line
     assert not (tmp_path / "o.zarr").exists()
     ok("rechunk", unreadable, tmp_path / "o.zarr", "--skip", "bad")
     assert zarr.open_group(tmp_path / "o.zarr", mode="r")["good"][:].tolist() == [7, 8, 9]
