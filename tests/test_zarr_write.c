@@ -356,6 +356,14 @@ static void refusals(void)
     TAP_OK(strstr(err.message, "transpose"));
     memcpy(chain->order, (int[]){2, 1, 0}, 3 * sizeof(int));
     chain->big_endian = true;
+    const cm_attribute latin = {.name = "caf\xe9"};
+    spec.attributes = &latin;
+    spec.nattributes = 1;
+    chain->transposed = false;
+    TAP_EQ(cm_zarr_writer_add_array(w, &spec, NULL, &err), CM_EUNSUP);
+    TAP_OK(strstr(err.message, "attribute \"caf...\" has a name that is not UTF-8"));
+    TAP_EQ(cm_zarr_writer_add_group(w, "g", &latin, 1, &err), CM_EUNSUP);
+    spec.nattributes = 0;
     chain->transposed = false;
     cm_codec *codec = NULL;
     TAP_CALL(cm_codec_new_fletcher32(&codec, &err), &err);

@@ -49,27 +49,44 @@ static void number_text(double value, bool single, char *text)
         cm_double_text(value, text);
 }
 
-/* The cell as text, in the buffer of an output that is never flushed. */
-static void cell_text(cm_dtype dtype, const void *cell, char *text, size_t size)
+/* The start of a string whose text is too long: so many bytes that six for each, and the quotes,
+ * fit into size; no part of a character. */
+static size_t cut(const cm_string *s, size_t size)
+{
+    size_t n = (size - 3) / 6;
+    n = n < s->nbytes ? n : s->nbytes;
+    while (n > 0 && n < s->nbytes && ((unsigned char)s->data[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+/* The cell as text, in the buffer of an output that is never flushed. False: out of memory. */
+static bool cell_text(cm_dtype dtype, const void *cell, char *text, size_t size)
 {
     cm_cli_out *out = malloc(sizeof *out);
     text[0] = '\0';
     if (!out)
-        return;
-    cm_string s;
+        return false;
     cm_cli_out_init(out, -1);
     if (dtype.kind == CM_STRING) {
+        cm_string s;
         memcpy(&s, cell, sizeof s);
-        if (s.nbytes > size - 8) /* quotes, escapes: cut long ones short */
-            s.nbytes = size / 8;
-        cell = &s;
-    }
-    if (dtype.kind == CM_STRING || dtype.size <= size / 8)
+        if (s.nbytes > size)
+            s.nbytes = cut(&s, size);
+        cm_cli_cell(out, dtype, &s, true);
+        if (out->n >= size) {
+            s.nbytes = cut(&s, size);
+            cm_cli_out_init(out, -1);
+            cm_cli_cell(out, dtype, &s, true);
+        }
+    } else if (dtype.size <= size / 8) {
         cm_cli_cell(out, dtype, cell, true);
+    }
     size_t n = out->n < size - 1 ? out->n : size - 1;
     memcpy(text, out->buf, n);
     text[n] = '\0';
     free(out);
+    return true;
 }
 
 static void set_ends(const cm_variable *v, cm_dtype dtype, const void *first, const void *last,
@@ -78,9 +95,12 @@ static void set_ends(const cm_variable *v, cm_dtype dtype, const void *first, co
     double scale = number_attribute(v, "scale_factor", 1);
     double offset = number_attribute(v, "add_offset", 0);
     const char *units = text_attribute(v, "units"), *calendar = text_attribute(v, "calendar");
-    axis->known = true;
-    cell_text(dtype, first, axis->first_text, sizeof axis->first_text);
-    cell_text(dtype, last, axis->last_text, sizeof axis->last_text);
+    axis->known = cell_text(dtype, first, axis->first_text, sizeof axis->first_text) &&
+                  cell_text(dtype, last, axis->last_text, sizeof axis->last_text);
+    if (!axis->known) {
+        cm_error_set(&axis->problem, CM_ENOMEM, "out of memory for a coordinate");
+        return;
+    }
     axis->numeric = cm_cli_cell_double(dtype, first, &axis->first) &&
                     cm_cli_cell_double(dtype, last, &axis->last);
     if (!axis->numeric)
@@ -105,7 +125,7 @@ static void set_step(const cm_variable *v, cm_dtype dtype, const char *cells, in
 {
     double scale = number_attribute(v, "scale_factor", 1), before = axis->first, off = 0;
     double offset = number_attribute(v, "add_offset", 0);
-    if (n < 2 || !axis->numeric)
+    if (n < 2 || !axis->numeric || !axis->known)
         return;
     axis->stepped = true;
     axis->step = (axis->last - axis->first) / (double)(n - 1);

@@ -131,6 +131,8 @@ static int plan_variable(cm_save *save, cm_variable *v, cm_error *err)
     r = add_array(save, p, err);
     if (!r)
         r = cm_part_choose(save, p, err);
+    if (r == CM_EUNSUP || r == CM_EDATA)
+        cm_error_object(err, cm_dataset_uri(save->source));
     if (r)
         cm_error_variable(err, v->path);
     return r;
@@ -140,6 +142,10 @@ static int plan_group(cm_save *save, cm_group *g, cm_error *err)
 {
     int r = cm_zarr_writer_add_group(save->writer, g->path, g->attributes.items,
                                      g->attributes.count, err);
+    if (r) {
+        cm_error_object(err, cm_dataset_uri(save->source));
+        cm_error_variable(err, g->path);
+    }
     for (size_t i = 0; i < g->nvariables && !r; i++)
         r = plan_variable(save, g->variables[i], err);
     for (size_t i = 0; i < g->ngroups && !r; i++)

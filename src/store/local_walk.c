@@ -21,7 +21,7 @@
 #include "base/context_private.h"
 #include "store/local.h"
 
-enum { MAX_DEPTH = 128, PASSES = 8 };
+enum { MAX_DEPTH = 128, PASSES = 100 };
 
 static int fail_os(cm_error *err, int e, const char *path, const char *name, const char *what)
 {

@@ -64,6 +64,19 @@ def test_info_json(demo):
     assert np.float32(v["attributes"]["scale_factor"]["value"]) == np.float32(0.01)
 
 
+def test_info_of_long_text(tmp_path):
+    """The ends of a coordinate of strings are cut, but never inside an escape or a character."""
+    texts = ["\x01" * 60, "é" * 200, "a" + "🌍" * 70, '"\\' * 40, "x" * 72, "\x01" * 20 + "é" * 20, "north", ""]
+    for i, text in enumerate(texts):
+        group = zarr.open_group(tmp_path / str(i), mode="w")
+        group.create_array("name", shape=(2,), chunks=(2,), dtype=str, dimension_names=["name"])[:] = \
+            np.array([text, "b"], dtype=object)
+        shown = variables(info(tmp_path / str(i)))["name"]["coordinate"]
+        assert shown["problem"] is None and shown["last"] == "b"
+        assert text.startswith(shown["first"]) and len(shown["first"].encode()) >= min(12, len(text)), text
+        ok("info", tmp_path / str(i))
+
+
 def test_info_coordinates(demo):
     v = variables(info("tas_2002.nc", cwd=demo))
     assert v["lat"]["coordinate"] == {

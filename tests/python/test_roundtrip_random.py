@@ -139,8 +139,10 @@ def netcdf_source(rng, path):
             if not four:  # the record dimension comes first, and there is one
                 names.sort(key=lambda d: not dims[d][1])
             t = rng.choice(types + (["S1"] if rng.random() < 0.3 else []) + ([str] if form == "NETCDF4" else []))
-            # netCDF-C reads a variable that is short along a later axis as if its rows had the full length
-            shape = [dims[d][0] if not dims[d][1] or i or t is str or rng.random() < 0.6 else rng.randint(0, dims[d][0])
+            # netCDF-C reads a variable that is short along a later axis as if its rows had the full length, and
+            # leaves cells unset of one that is short along one of two unlimited axes
+            several = sum(bool(dims[d][1]) for d in names) > 1
+            shape = [dims[d][0] if not dims[d][1] or i or t is str or several or rng.random() < 0.6 else rng.randint(0, dims[d][0])
                      for i, d in enumerate(names)]
             more, fill = {}, None
             if t not in (str, "S1"):
@@ -169,7 +171,7 @@ def netcdf_source(rng, path):
                 data = cells(rng, object if t is str else t, shape, fill)
                 if four and names and t is not str and rng.random() < 0.3:
                     v.scale_factor, v.add_offset = 0.1, np.float64(3)
-            if data.size and (rng.random() < 0.9 or t is str):
+            if data.size and (rng.random() < 0.9 or t is str or several):
                 v[tuple(slice(0, n) for n in shape)] = data
     tree = {}
     with netCDF4.Dataset(path) as nc:

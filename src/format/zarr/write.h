@@ -57,7 +57,8 @@ void cm_zarr_writer_free(cm_zarr_writer *w); /* NULL is legal */
 /* Set the attributes of the group at path ("/" is the root, "/a/b"), making it and its parents when
  * they are not there. Groups without attributes of their own need no call: add_array makes parents.
  * Raises CM_EINVAL (a name that Zarr reserves: "", only dots, "zarr.json", ".zarray"...),
- * CM_EEXIST (an array has that path), CM_ENOMEM. */
+ * CM_EEXIST (an array has that path), CM_EUNSUP (an attribute whose name is not UTF-8), CM_ENOMEM.
+ */
 int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attribute *attributes,
                              size_t nattributes, cm_error *err);
 

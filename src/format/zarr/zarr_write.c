@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "format/zarr/zarr_write_private.h"
+#include "text/utf8.h"
 
 typedef struct node {
     char *path;           /* "" for the root, "a/b" */
@@ -163,11 +164,27 @@ void cm_zarr_writer_free(cm_zarr_writer *w)
     free(w);
 }
 
+/* Before any chunk is written, not when the documents are. */
+static int check_attributes(const cm_attribute *attributes, size_t n, cm_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = attributes[i].name;
+        size_t nbytes = strlen(name), good = cm_utf8_span(name, nbytes);
+        if (good < nbytes)
+            return cm_error_set(err, CM_EUNSUP,
+                                "attribute \"%.*s...\" has a name that is not UTF-8",
+                                (int)(good < 200 ? good : 200), name);
+    }
+    return 0;
+}
+
 int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attribute *attributes,
                              size_t nattributes, cm_error *err)
 {
     path += *path == '/';
     int r = check_path(path, err);
+    if (r == 0)
+        r = check_attributes(attributes, nattributes, err);
     if (r == 0)
         r = add_parents(w, path, err);
     if (r)
@@ -201,6 +218,8 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
     cm_zarr_array *a = NULL;
     int r = *path ? check_path(path, err)
                   : cm_error_set(err, CM_EINVAL, "an array cannot be the root of what is written");
+    if (r == 0)
+        r = check_attributes(spec->attributes, spec->nattributes, err);
     if (r == 0)
         r = add_parents(w, path, err);
     if (r == 0 && find(w, path))
