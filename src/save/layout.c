@@ -151,12 +151,39 @@ static int no_such_dimension(const char *option, const char *name, const cm_vari
     return cm_error_variable(err, v->path), CM_EINVAL;
 }
 
+/* No axis has a name that somebody gave it; HDF5 without dimension scales has phony_dim_N. */
+static bool is_nameless(const cm_variable *v)
+{
+    for (int i = 0; i < v->ndim; i++)
+        if (v->dimensions[i] && strncmp(v->dimensions[i], "phony_dim_", 10) != 0)
+            return false;
+    return v->ndim > 0;
+}
+
+/* How many parts of a spec are lengths without a name. */
+static int count_positions(const char *spec)
+{
+    int n = 0;
+    for (const char *s = spec; *s;) {
+        size_t len = strcspn(s, ",");
+        n += !memchr(s, '=', len) && strncmp(s, "auto", 4) != 0;
+        s += len + (s[len] == ',');
+    }
+    return n;
+}
+
 /* Apply one spec (without its variable part) to lengths; given[i] marks axes that it sets. */
 static int apply(const char *option, const char *spec, const cm_variable *v, bool named,
                  int64_t *lengths, bool *given, cm_error *err)
 {
     const cm_array *a = v->array;
-    int position = 0;
+    int position = 0, npositions = count_positions(spec);
+    if (npositions && npositions != a->ndim && named) {
+        cm_error_set(err, CM_EINVAL, "--%s: %d lengths for %d dimensions", option, npositions,
+                     a->ndim);
+        return cm_error_variable(err, v->path), CM_EINVAL;
+    }
+    bool by_position = named || (npositions == a->ndim && is_nameless(v));
     for (const char *s = spec; *s;) {
         size_t len = strcspn(s, ",");
         part p;
@@ -181,19 +208,13 @@ static int apply(const char *option, const char *spec, const cm_variable *v, boo
             if (axis < 0 && named)
                 return no_such_dimension(option, p.name, v, err);
         } else {
-            axis = position++;
-            if (axis >= a->ndim || (!named && a->ndim > 0 && v->dimensions[0]))
-                axis = -1;
+            axis = by_position ? position++ : -1;
         }
         if (axis < 0)
             continue;
         lengths[axis] = p.n < 0 ? cm_max_i64(1, a->shape[axis]) : p.n;
         given[axis] = true;
     }
-    if (position && position != a->ndim && (named || (a->ndim && !v->dimensions[0])))
-        return cm_error_set(err, CM_EINVAL, "--%s: %d lengths for %d dimensions", option, position,
-                            a->ndim),
-               cm_error_variable(err, v->path), CM_EINVAL;
     return 0;
 }
 
@@ -390,6 +411,7 @@ int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out,
 
 typedef struct names {
     const char *want;
+    int npositions;
     bool found;
     cm_nearest near;
 } names;
@@ -433,7 +455,8 @@ static int check_name(const cm_save *save, const char *option, const char *kind,
 static void look_for_nameless(const cm_group *g, names *n)
 {
     for (size_t i = 0; i < g->nvariables; i++)
-        n->found = n->found || (g->variables[i]->ndim > 0 && !g->variables[i]->dimensions[0]);
+        n->found =
+            n->found || (g->variables[i]->ndim == n->npositions && is_nameless(g->variables[i]));
     for (size_t i = 0; i < g->ngroups; i++)
         look_for_nameless(g->groups[i], n);
 }
@@ -456,13 +479,14 @@ static int check_positions(const cm_save *save, const char *option, const char *
         cm_error_hint(err, "write %s=%s", variable, spec);
         return CM_EINVAL;
     }
+    n.npositions = count_positions(spec);
     look_for_nameless(cm_dataset_root(save->source), &n);
     if (n.found)
         return 0;
     cm_error_set(err, CM_EINVAL,
                  "--%s: \"%s\": lengths by position are for arrays without dimension "
-                 "names, and here all have names",
-                 option, spec);
+                 "names, and there is none of %d dimensions",
+                 option, spec, n.npositions);
     cm_error_hint(err, "write dim=N,...; chunkmill info shows the dimensions");
     return CM_EINVAL;
 }

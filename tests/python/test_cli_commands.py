@@ -417,9 +417,20 @@ def test_chunks_by_position(tmp_path):
     group = zarr.open_group(tmp_path / "n.zarr", mode="w", zarr_format=3)
     a = group.create_array("a", shape=(700, 600), dtype="f4")
     a[:] = np.arange(420000, dtype="f4").reshape(700, 600)
+    group.create_array("b", shape=(500000,), dtype="f4", chunks=(1000,))
     ok("rechunk", "n.zarr", "p.zarr", "--chunks", "70,60", cwd=tmp_path)
-    assert zarr.open_group(tmp_path / "p.zarr", mode="r")["a"].chunks == (70, 60)
+    z = zarr.open_group(tmp_path / "p.zarr", mode="r")
+    assert z["a"].chunks == (70, 60) and z["b"].chunks == (1000,)
     ok("diff", "n.zarr", "p.zarr", cwd=tmp_path)
+    line = fails(2, "rechunk", "n.zarr", "q.zarr", "--chunks", "7,6,5", cwd=tmp_path)
+    assert "there is none of 3 dimensions" in line
+    line = fails(2, "rechunk", "n.zarr", "q.zarr", "--chunks", "b:7,6", cwd=tmp_path)
+    assert "/b: --chunks: 2 lengths for 1 dimensions" in line
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "phony.h5", "w") as h:
+        h["a"] = np.arange(420000, dtype="f4").reshape(700, 600)
+    ok("rechunk", "phony.h5", "r.zarr", "--chunks", "70,60", cwd=tmp_path)
+    assert zarr.open_group(tmp_path / "r.zarr", mode="r")["a"].chunks == (70, 60)
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -99,7 +99,7 @@ def limited(chunkmill, args, **limits):
 def test_files_cannot_grow(chunkmill, tmp_path, mode):
     """As on a full disk: writes fail in the middle."""
     src = store(tmp_path / "in.zarr")
-    done = limited(chunkmill, ["rechunk", src, tmp_path / "out.zarr", "--chunks", "60,10,10", "--codec", "none",
+    done = limited(chunkmill, ["rechunk", src, tmp_path / "out.zarr", "--chunks", "x=60,y=10,z=10", "--codec", "none",
                                "--mode", mode, "--quiet"], FSIZE=20000)
     assert done.returncode == 5 and "chunkmill: " in done.stderr and "File too large" in done.stderr, done
     assert names(tmp_path) == ["in.zarr"]
@@ -115,10 +115,10 @@ def test_full_disk(run, tmp_path):
         src = store(tmp_path / "in.zarr")
         # refused before the start, and what cannot be known before
         for mode, codec in (("sweep", "none"), ("spill", "none"), ("sweep", "zstd:1"), ("reread", "blosc:zstd:1")):
-            done = run("rechunk", src, disk / "out.zarr", "--chunks", "20,10,10", "--codec", codec, "--mode", mode, "-q")
+            done = run("rechunk", src, disk / "out.zarr", "--chunks", "x=20,y=10,z=10", "--codec", codec, "--mode", mode, "-q")
             failed(done, 5, "disk", "space")
             assert names(disk) == []
-        done = run("rechunk", src, tmp_path / "out.zarr", "--mode", "spill", "--chunks", "60,1,1", "--scratch", disk, "-q")
+        done = run("rechunk", src, tmp_path / "out.zarr", "--mode", "spill", "--chunks", "x=60,y=1,z=1", "--scratch", disk, "-q")
         failed(done, 5, disk, "scratch")
         assert names(tmp_path) == ["disk", "in.zarr"] and names(disk) == []
     finally:
@@ -247,7 +247,7 @@ def test_source_replaced_meanwhile(chunkmill, tmp_path):
                 more = {"chunksizes": (10, 1500)} if form == "NETCDF4" else {}
                 nc.createVariable("v", "f8", ("x", "y"), **more)[:] = np.full((1500, 1500), value, "f8")
         out = tmp_path / "out.zarr"
-        child = start(chunkmill, "rechunk", path, out, "--chunks", "1500,3", "--threads", "1", "--max-mem", "64MB", "-q",
+        child = start(chunkmill, "rechunk", path, out, "--chunks", "x=1500,y=3", "--threads", "1", "--max-mem", "64MB", "-q",
                       "--codec", "blosc:zstd:9:shuffle")
         wait_for(lambda: any(MARK in n for n in os.listdir(tmp_path)), child)
         os.replace(new, path)
@@ -365,7 +365,7 @@ def test_odd_names(chunkmill, run, tmp_path, name):
     src = os.path.join(tmp_path, name)
     os.rename(base, src)
     out = os.path.join(tmp_path, "out " + name)
-    done = run("rechunk", src, out, "--chunks", "3,2", "-q")
+    done = run("rechunk", src, out, "--chunks", "x=3,y=2", "-q")
     assert done.code == 0, done
     assert run("diff", src, out, "-q").code == 0
     shutil.copytree(out, tmp_path / "plain")
@@ -445,13 +445,13 @@ def test_many_threads_little_memory(run, ok, tmp_path):
     src = store(tmp_path / "in.zarr")
     for mode in ("sweep", "reread", "spill"):
         out = tmp_path / mode
-        done = run("rechunk", src, out, "--threads", "64", "--max-mem", "16MB", "--chunks", "60,10,10", "--mode", mode, "-q")
+        done = run("rechunk", src, out, "--threads", "64", "--max-mem", "16MB", "--chunks", "x=60,y=10,z=10", "--mode", mode, "-q")
         if done.code:
             failed(done, 6, "mem")
             assert not out.exists()
         else:
             same(out / "a", numbers((60, 40, 50)))
-    ok("rechunk", src, tmp_path / "out.zarr", "--threads", "64", "--max-mem", "64MB", "--chunks", "60,10,10", "-q")
+    ok("rechunk", src, tmp_path / "out.zarr", "--threads", "64", "--max-mem", "64MB", "--chunks", "x=60,y=10,z=10", "-q")
     same(tmp_path / "out.zarr" / "a", numbers((60, 40, 50)))
 
 
@@ -474,7 +474,7 @@ def test_little_address_space(chunkmill, tmp_path):
     src = store(tmp_path / "in.zarr", (400, 300, 20), (50, 300, 20))
     ends = set()
     for megabytes in range(20, 420, 20):
-        done = limited(chunkmill, ["rechunk", src, tmp_path / "out.zarr", "--chunks", "400,30,20", "-q", "--threads", "4"],
+        done = limited(chunkmill, ["rechunk", src, tmp_path / "out.zarr", "--chunks", "x=400,y=30,z=20", "-q", "--threads", "4"],
                        AS=megabytes << 20)
         ends.add(done.returncode)
         assert done.returncode in (0, 1, 6, 127), (megabytes, done)
