@@ -302,6 +302,7 @@ typedef struct fill_task {
     cm_spill *spill;
     int64_t t0[CM_MAX_DIMS], count[CM_MAX_DIMS];
     cm_tiles tiles;
+    cm_tally *tally;
 } fill_task;
 
 static int write_piece(void *arg, int64_t index, int worker, cm_error *err)
@@ -320,15 +321,16 @@ static int write_piece(void *arg, int64_t index, int worker, cm_error *err)
         piece.n[i] = f->tiles.cuts[i][k + 1] - piece.lo[i];
         nbytes *= (size_t)piece.n[i];
     }
-    cm_context_progress_add(f->save->ctx, (int64_t)nbytes);
+    cm_tally_progress(f->save, f->tally, (int64_t)nbytes);
     return write_all(f->spill->store.fd, f->tiles.tile[index], nbytes,
                      piece_offset(f->spill, t, &piece), err);
 }
 
-int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_error *err)
+int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_tally *tally,
+                  cm_error *err)
 {
     cm_spill *s = p->spill;
-    fill_task f = {.save = save, .spill = s};
+    fill_task f = {.save = save, .spill = s, .tally = tally};
     cm_dest dest = {.dtype = p->dtype, .region = {.ndim = p->ndim}, .tiles = &f.tiles};
     int64_t *cuts[CM_MAX_DIMS] = {0}, npieces = 1, i[CM_MAX_DIMS] = {0}, k = 0;
     size_t nbytes = p->dtype.size, at = 0;
