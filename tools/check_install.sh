@@ -56,6 +56,10 @@ ${CC:-cc} $flags "$example" $(pkg-config --cflags --libs chunkmill) -o "$prefix/
 } >"$prefix/v.nc"
 got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" v)
 [ "$got" = 42.5 ] || { echo "not ok 1 - examples/region.c printed $got"; exit 1; }
+status=0
+got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" w 2>&1) || status=$?
+[ "$status" = 5 ] && [ "${got##*: }" = "there is no variable w" ] ||
+    { echo "not ok 1 - examples/region.c: status $status, $got"; exit 1; }
 if [ -x "$prefix/bin/chunkmill" ]; then
     "$prefix/bin/chunkmill" --version >/dev/null
 fi
