@@ -53,7 +53,7 @@ install: build
 uninstall:
 	@test -f build/installed.txt || { echo "nothing was installed from here" >&2; exit 1; }
 	xargs -d '\n' rm -f <build/installed.txt
-	@sed -n 's,/include/chunkmill/[^/]*$$,/include/chunkmill,p' build/installed.txt | sort -u | xargs -r -d '\n' rmdir --ignore-fail-on-non-empty
+	@sed -n -E 's,/(include|doc)/chunkmill/[^/]*$$,/\1/chunkmill,p' build/installed.txt | sort -u | xargs -r -d '\n' rmdir --ignore-fail-on-non-empty
 	@rm build/installed.txt
 
 clean:

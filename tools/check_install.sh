@@ -60,6 +60,7 @@ status=0
 got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" w 2>&1) || status=$?
 [ "$status" = 5 ] && [ "${got##*: }" = "there is no variable w" ] ||
     { echo "not ok 1 - examples/region.c: status $status, $got"; exit 1; }
+grep -q 'Apache License' "$prefix"/share/doc/chunkmill/LICENSE
 if [ -x "$prefix/bin/chunkmill" ]; then
     "$prefix/bin/chunkmill" --version >/dev/null
 fi
