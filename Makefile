@@ -6,12 +6,12 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 PYTHON_TESTS ?= yes
 
-.PHONY: build help deps check tidy demo bench fuzz install clean
+.PHONY: build help deps check tidy demo bench fuzz install uninstall clean
 
 build:
 	@tools/deps.sh --need build
 	cmake --preset release
-	cmake --build build/release -j $(JOBS)
+	cmake --build build/release -j $(JOBS) --target chunkmill chunkmill_shared chunkmill-bench
 
 help:
 	@echo "make            build build/release/chunkmill and the libraries"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench      measure, beside others where they are installed; 5 GB in build/; CASES=engine for one"
 	@echo "make fuzz       fuzz every parser for FUZZ_SECONDS=$(FUZZ_SECONDS) each (clang); FUZZ=json for one"
 	@echo "make install    to PREFIX=$(PREFIX): program, libraries, headers, manual, completions"
+	@echo "make uninstall  remove what the last make install put there"
 	@echo "make clean      remove build/"
 
 deps:
@@ -33,7 +34,9 @@ check:
 tidy: build
 	find src -name '*.c' | sort | xargs -P $(JOBS) -n 8 clang-tidy -p build/release --quiet
 
-demo: build
+demo:
+	@tools/deps.sh --need demo
+	@$(MAKE) --no-print-directory build
 	tools/demo.sh build/release/chunkmill
 
 bench: build
@@ -44,6 +47,14 @@ fuzz:
 
 install: build
 	cmake --install build/release --prefix "$(PREFIX)"
+	@cp build/release/install_manifest.txt build/installed.txt
+
+# The tests install too, into build/, so what went to PREFIX is noted apart.
+uninstall:
+	@test -f build/installed.txt || { echo "nothing was installed from here" >&2; exit 1; }
+	xargs -d '\n' rm -f <build/installed.txt
+	@sed -n -E 's,/(include|doc)/chunkmill/[^/]*$$,/\1/chunkmill,p' build/installed.txt | sort -u | xargs -r -d '\n' rmdir --ignore-fail-on-non-empty
+	@rm build/installed.txt
 
 clean:
 	cmake -E rm -rf build

@@ -45,6 +45,22 @@ if command -v "${CXX:-c++}" >/dev/null; then
 else
     echo "# no C++ compiler: the headers were not tried in C++"
 fi
+example=$(dirname "$0")/../examples/region.c
+${CC:-cc} $flags "$example" $(pkg-config --cflags --libs chunkmill) -o "$prefix/region"
+{ # a NetCDF-3 file with float v = 42.5
+    printf 'CDF\1'
+    head -c 20 /dev/zero # no records, dimensions, attributes
+    printf '\0\0\0\13\0\0\0\1\0\0\0\1v\0\0\0'
+    head -c 12 /dev/zero # no dimensions, no attributes
+    printf '\0\0\0\5\0\0\0\4\0\0\0\100\102\52\0\0'
+} >"$prefix/v.nc"
+got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" v)
+[ "$got" = 42.5 ] || { echo "not ok 1 - examples/region.c printed $got"; exit 1; }
+status=0
+got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" w 2>&1) || status=$?
+[ "$status" = 5 ] && [ "${got##*: }" = "there is no variable w" ] ||
+    { echo "not ok 1 - examples/region.c: status $status, $got"; exit 1; }
+grep -q 'Apache License' "$prefix"/share/doc/chunkmill/LICENSE
 if [ -x "$prefix/bin/chunkmill" ]; then
     "$prefix/bin/chunkmill" --version >/dev/null
 fi

@@ -3,6 +3,7 @@
 #
 #     tools/deps.sh                 install (apt-get, as root or with sudo) whatever is missing
 #     tools/deps.sh --need build    only look, for building; exit status 1 and advice when short
+#     tools/deps.sh --need demo     only look, for building and the demo
 #     tools/deps.sh --need check    only look, for building and testing
 #
 # What counts is whether a thing works, not which package it came from: on systems without apt the
@@ -30,6 +31,13 @@ python_is_whole() { # 3.11 or later, that can make virtual environments
     return 1
 }
 
+python_has_pip() { # or can get one
+    for p in ${PYTHON:-python3 /usr/bin/python3}; do
+        "$p" -c 'import pip' 2>/dev/null || "$p" -c 'import venv, ensurepip' 2>/dev/null && return 0
+    done
+    return 1
+}
+
 missing=
 want() { # want PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
     package=$1
@@ -50,6 +58,9 @@ look() {
     want libdeflate-dev module libdeflate
     want zlib1g-dev module zlib
     want libblosc-dev header blosc.h
+    if [ "$1" = demo ]; then
+        want python3-venv python_has_pip
+    fi
     if [ "$1" = check ]; then
         want g++ have c++
         want binutils have nm

@@ -56,6 +56,8 @@ static void put_title(cm_cli_out *out, const char *name, const char *summary)
     put_line(out, "", summary);
 }
 
+static const char licence[] = ".SH COPYRIGHT\nThe chunkmill authors. Licence: Apache\\-2.0.\n";
+
 static void put_status(cm_cli_out *out)
 {
     static const char *const rows[][2] = {
@@ -113,6 +115,7 @@ static void put_command(cm_cli_out *out, const cm_cli_command *c)
         cm_cli_out_text(out, ".RE\n.fi\n");
     }
     put_status(out);
+    cm_cli_out_text(out, licence);
     cm_cli_out_text(out, ".SH SEE ALSO\n.BR chunkmill (1)\n");
 }
 
@@ -134,6 +137,7 @@ static void put_program(cm_cli_out *out)
                          ".TP\nSLURM_MEM_PER_NODE, SLURM_MEM_PER_CPU with SLURM_CPUS_ON_NODE\n"
                          "the batch job's memory; half of it bounds the default of ");
     put_line(out, "", "--max-mem");
+    cm_cli_out_text(out, licence);
     cm_cli_out_text(out, ".SH SEE ALSO\n");
     for (const cm_cli_command *const *c = cm_cli_commands(); *c; c++)
         if (*c != &cm_cli_help)

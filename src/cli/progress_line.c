@@ -71,14 +71,14 @@ char *cm_cli_progress_text(const cm_cli_progress *line, const cm_progress *p, ch
     char done[16], total[16], rate[16], now[16], limit[16], left[24] = "?";
     double seconds = p->seconds - line->stage_began;
     double speed = seconds > 0 ? (double)(p->done - line->stage_done) / seconds : 0;
-    double share = p->total > 0 ? 100 * (double)p->done / (double)p->total : 0;
-    if (share > 100)
-        share = 100;
-    if (speed > 0 && p->total >= p->done)
-        cm_cli_seconds_text((double)(p->total - p->done) / speed, left, sizeof left);
+    /* the total is planned: a little more may be done */
+    int64_t finished = p->total > 0 && p->done > p->total ? p->total : p->done;
+    double share = p->total > 0 ? 100 * (double)finished / (double)p->total : 0;
+    if (speed > 0 && p->total > 0)
+        cm_cli_seconds_text((double)(p->total - finished) / speed, left, sizeof left);
     snprintf(buf, size, "%s%s%s %3.0f%%  %s of %s  %s/s  %s left  memory %s of %s", p->stage,
              p->variable && p->variable[0] ? " " : "", p->variable ? p->variable : "", share,
-             cm_cli_size_text(positive(p->done), done, sizeof done),
+             cm_cli_size_text(positive(finished), done, sizeof done),
              cm_cli_size_text(positive(p->total), total, sizeof total),
              cm_cli_size_text(speed > 0 ? (uint64_t)speed : 0, rate, sizeof rate), left,
              cm_cli_size_text(p->memory_now, now, sizeof now),

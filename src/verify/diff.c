@@ -4,6 +4,7 @@
  * order of a, those that only b has after them. Shapes and dtypes that differ leave nothing to
  * compare; dimension names that differ are said, and the values are compared all the same.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/buffer.h"
 #include "chunkmill/verify.h"
 #include "dataset/dataset_private.h"
+#include "text/number_text.h"
 #include "verify/diff_array.h"
 
 typedef struct cm_diff_run {
@@ -151,8 +153,15 @@ static int compare_declarations(const cm_variable *a, const cm_variable *b, bool
 
 static cm_json *value_json(cm_json_doc *doc, cm_dtype dtype, const void *bytes, size_t nbytes)
 {
+    float f;
     if (dtype.kind == CM_STRING)
         return cm_json_new_string_n(doc, bytes, nbytes);
+    if (dtype.kind == CM_FLOAT32) {
+        char text[40]; /* 0.1, not 0.10000000149: as the program prints values everywhere */
+        memcpy(&f, bytes, sizeof f);
+        if (isfinite(f))
+            return cm_json_new_double(doc, cm_strtod(cm_float_text(f, text)));
+    }
     if (dtype.kind != CM_BYTES)
         return cm_json_from_cells(doc, dtype, bytes, 1, true);
     char hex[2 * 32 + 6] = "0x";

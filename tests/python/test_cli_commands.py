@@ -490,6 +490,14 @@ def test_unjoinable(here):
     assert sorted(os.listdir(here)) == ["other.nc", *YEARS]
 
 
+def test_diff_prints_float32_as_values_does(tmp_path):
+    for name, value in (("a", 0.1), ("b", np.nan)):
+        z = zarr.create_array(tmp_path / name, name="v", shape=(1,), dtype="f4")
+        z[:] = value
+    done = run("diff", "a", "b", cwd=tmp_path)
+    assert done.returncode == 4 and "    [0]: 0.1 | NaN\n" in done.stdout
+
+
 def test_diff_finds(here, cube):
     ok("rechunk", "tas_2001.nc", "d.zarr", "--chunks", CHUNKS, cwd=here)
     a = zarr.open_group(here / "d.zarr", mode="r+")["tas"]
