@@ -4,7 +4,7 @@
  *     static void sums(void) { TAP_OK(1 + 1 == 2); TAP_EQ(cm_ceil_div(5, 2), 3); }
  *     int main(void) { TAP_RUN(sums); return tap_done(); }
  * A failed check prints the place and the values and the program goes on. TAP_SEED() gives a random
- * seed (CM_SEED in the environment repeats one) and prints it.
+ * seed, prints it, and takes another from CM_SEED; CM_SEED=random is a new one every time.
  */
 #ifndef CM_TESTS_TAP_H
 #define CM_TESTS_TAP_H
@@ -83,7 +83,8 @@ static inline uint64_t tap_random(uint64_t *state)
 static inline uint64_t tap_seed(void)
 {
     const char *s = getenv("CM_SEED");
-    uint64_t seed = s ? strtoull(s, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
+    bool fresh = s && strcmp(s, "random") == 0;
+    uint64_t seed = fresh ? (uint64_t)time(NULL) * 2654435761u : s ? strtoull(s, NULL, 10) : 1;
     printf("# seed %" PRIu64 " (repeat with CM_SEED=%" PRIu64 ")\n", seed, seed);
     return seed;
 }

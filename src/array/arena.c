@@ -1,9 +1,11 @@
 /* array/arena.c: memory for the bytes of strings.
  *
- * Slabs of doubling size up to 1 MiB, charged to the budget slab by slab; a string larger than a
- * slab gets its own. Allocation never waits for the budget: a reader may already hold a
- * reservation, and waiting while holding is how deadlocks begin (see base/budget.h). When the
- * budget is out the read fails by name.
+ * Slabs of doubling size up to 1 MiB, charged slab by slab: first to what the owner reserved for
+ * them (cm_arena_grant), then to the budget. A string larger than a slab gets its own, and when no
+ * whole slab is left, strings get slabs that just hold them. Allocation never waits for the budget:
+ * a reader may already hold a reservation, and waiting while holding is how deadlocks begin (see
+ * base/budget.h). When the budget is out the read fails by name, with CM_ELIMIT; base/fit.c makes
+ * that independent of what else runs.
  *
  * `lock` guards every field.
  */
@@ -24,7 +26,7 @@ struct cm_arena {
     pthread_mutex_t lock;
     cm_context *ctx;
     slab *slabs;
-    uint64_t charged;
+    uint64_t grant, used, charged; /* used: of the grant; charged: to the budget */
     size_t next_size;
 };
 
@@ -49,8 +51,13 @@ void cm_arena_reset(cm_arena *a)
     }
     if (a->charged)
         cm_budget_give(cm_context_budget(a->ctx), a->charged);
-    a->charged = 0;
+    a->charged = a->used = 0;
     a->next_size = 4096;
+}
+
+void cm_arena_grant(cm_arena *a, uint64_t nbytes)
+{
+    a->grant = nbytes;
 }
 
 void cm_arena_free(cm_arena *a)
@@ -62,27 +69,50 @@ void cm_arena_free(cm_arena *a)
     free(a);
 }
 
+bool cm_arena_holds(cm_arena *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool holds = a->charged > 0;
+    pthread_mutex_unlock(&a->lock);
+    return holds;
+}
+
+/* From the grant as far as it reaches. */
+static bool charge(cm_arena *a, size_t nbytes)
+{
+    uint64_t left = a->grant - a->used, own = nbytes < left ? nbytes : left;
+    if (nbytes > own && !cm_budget_try(cm_context_budget(a->ctx), nbytes - own))
+        return false;
+    a->used += own;
+    a->charged += nbytes - own;
+    return true;
+}
+
 static slab *add_slab(cm_arena *a, size_t nbytes, cm_error *err)
 {
-    size_t size = a->next_size;
-    if (size < nbytes)
-        size = nbytes;
-    else if (a->next_size < (1u << 20))
-        a->next_size *= 2;
-    if (!cm_budget_try(cm_context_budget(a->ctx), size)) {
-        cm_error_set(err, CM_ELIMIT, "no memory left for %zu bytes of strings", nbytes);
-        cm_error_hint(err, "give more with --max-mem");
+    size_t size = a->next_size, least = (nbytes + 4095) & ~(size_t)4095;
+    if (least < nbytes || nbytes > SIZE_MAX / 2) {
+        cm_error_set(err, CM_ELIMIT, "%zu bytes of strings", nbytes);
         return NULL;
     }
+    if (size < nbytes)
+        size = least;
+    else if (a->next_size < (1u << 20))
+        a->next_size *= 2;
+    if (!charge(a, size)) {
+        if (size == least || !charge(a, size = least)) {
+            cm_error_set(err, CM_ELIMIT, "no memory left for %zu bytes of strings", nbytes);
+            cm_error_hint(err, "give more with --max-mem");
+            return NULL;
+        }
+    }
     slab *s = malloc(sizeof *s + size);
-    if (!s) {
-        cm_budget_give(cm_context_budget(a->ctx), size);
+    if (!s) { /* what was charged is given back with the arena */
         cm_error_set(err, CM_ENOMEM, "out of memory (%zu bytes)", size);
         return NULL;
     }
     *s = (slab){.next = a->slabs, .nbytes = size};
     a->slabs = s;
-    a->charged += size;
     return s;
 }
 

@@ -281,16 +281,17 @@ static cm_read_cost cost(cm_array *base)
         r.in_place = true;
         return r;
     }
-    r.max_chunk_nbytes = cm_chain_stored_nbytes(c);
-    if (c->a2b == CM_A2B_VLEN)
-        r.max_chunk_nbytes = 8 << 20;
-    r.max_encoded_nbytes = cm_chain_bound(c, cm_chain_stored_nbytes(c));
+    size_t stored = cm_chain_stored_nbytes(c);
+    if (c->a2b == CM_A2B_VLEN) /* a guess: larger ones ask for more when they are decoded */
+        stored = (8 << 20) + (size_t)cm_shape_nelem(c->ndim, c->shape) * sizeof(cm_string);
+    r.max_chunk_nbytes = stored;
+    r.max_encoded_nbytes = c->a2b == CM_A2B_VLEN ? 1 << 20 : cm_chain_bound(c, stored);
     if (c == a->chain && a->table->max_nbytes) {
         uint64_t known = a->table->max_nbytes(a->table);
         if (known && known < r.max_encoded_nbytes)
             r.max_encoded_nbytes = known;
     }
-    r.max_scratch_nbytes = cm_chain_decode_scratch(c, cm_chain_stored_nbytes(c)) + (1 << 20);
+    r.max_scratch_nbytes = cm_chain_decode_scratch(c, stored) + (1 << 20);
     r.in_place = c == a->chain && c->a2b == CM_A2B_BYTES && !a->unpack && !cm_chain_reorders(c);
     for (int i = 0; i < base->ndim; i++)
         r.in_place = r.in_place && base->shape[i] % c->shape[i] == 0;

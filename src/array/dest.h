@@ -56,4 +56,11 @@ int cm_read_into(cm_context *ctx, cm_array *array, const cm_dest *dest, uint64_t
 /* Free the arena's memory, keep the arena. */
 void cm_arena_reset(cm_arena *arena);
 
+/* Let the arena use nbytes that the caller has reserved before it asks the budget for more. Called
+ * before the first allocation. */
+void cm_arena_grant(cm_arena *arena, uint64_t nbytes);
+
+/* Does it hold bytes of the budget? Whoever does must not wait for more. */
+bool cm_arena_holds(cm_arena *arena);
+
 #endif

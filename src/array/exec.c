@@ -210,15 +210,15 @@ uint64_t cm_piece_scratch(const cm_sink *s, const cm_piece *p)
     return n + stored + cm_chain_decode_scratch(p->chain, stored);
 }
 
-/* Decode strings: the size is not known before, so the room grows (charged to the budget) until it
- * fits. */
+/* Decode strings: the size is not known before, so the room grows until it fits. *extra: bytes that
+ * it took from the budget for that; the caller gives them back with the blocks. */
 static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const void *data,
-                       size_t nbytes, const cm_string **out, cm_error *err)
+                       size_t nbytes, const cm_string **out, size_t *extra, cm_error *err)
 {
     cm_budget *budget = cm_context_budget(s->ctx);
     cm_block_cache *blocks = cm_context_blocks(s->ctx);
     size_t nelem = (size_t)cm_shape_nelem(p->chain->ndim, p->chain->shape);
-    size_t views = nelem * sizeof(cm_string), room = vlen_room(p), extra = 0, n = nbytes;
+    size_t views = nelem * sizeof(cm_string), room = vlen_room(p), n = nbytes;
     const void *bytes = data;
     int r = 0;
     for (;;) {
@@ -237,18 +237,21 @@ static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, co
         if (r != CM_ELIMIT)
             break;
         size_t more = n > room ? n - room : room;
-        if (more > SIZE_MAX / 4 - room || !cm_budget_try(budget, more)) {
+        if (more > SIZE_MAX / 4 - room)
+            break;
+        size_t scratch = cm_chain_decode_scratch(p->chain, room + more) -
+                         cm_chain_decode_scratch(p->chain, room);
+        if (!cm_budget_try(budget, more + scratch)) {
+            cm_error_set(err, CM_ELIMIT, "no memory left for %zu bytes of strings", room + more);
             cm_error_hint(err, "give more with --max-mem");
             break;
         }
-        extra += more;
+        *extra += more + scratch;
         room += more;
     }
     if (!r)
         r = cm_vlen_decode(bytes, n, ws->decoded.data, nelem, err);
     *out = ws->decoded.data;
-    if (extra)
-        cm_budget_give(budget, extra);
     return r;
 }
 
@@ -286,10 +289,11 @@ int cm_piece_decode(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const
     int nd = c->ndim;
     cells out = {.size = c->stored_size, .swap = swap_of(c->dtype, c->big_endian)};
     const void *base = NULL;
+    size_t extra = 0;
     int r;
     if (c->a2b == CM_A2B_VLEN) {
         const cm_string *views;
-        r = decode_vlen(s, p, ws, data, nbytes, &views, err);
+        r = decode_vlen(s, p, ws, data, nbytes, &views, &extra, err);
         base = views;
         out.size = sizeof(cm_string);
         out.swap = 0;
@@ -302,8 +306,6 @@ int cm_piece_decode(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const
     }
     if (c->a2b == CM_A2B_CUSTOM)
         out.swap = 0;
-    if (r)
-        return r;
     int64_t shape[CM_MAX_DIMS], dense[CM_MAX_DIMS], strides[CM_MAX_DIMS];
     for (int i = 0; i < nd; i++)
         shape[i] = c->shape[c->transposed ? c->order[i] : i];
@@ -312,9 +314,16 @@ int cm_piece_decode(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const
         strides[c->transposed ? c->order[i] : i] = dense[i];
     out.data = base;
     out.strides = strides;
-    for (int i = 0; i < nd; i++)
+    for (int i = 0; i < nd && !r; i++)
         out.data += p->src[i] * strides[i];
-    return deliver(s, p, ws, &out, p->lo, p->n, err);
+    if (!r)
+        r = deliver(s, p, ws, &out, p->lo, p->n, err);
+    if (extra) {
+        cm_block_put(cm_context_blocks(s->ctx), &ws->decoded);
+        cm_block_put(cm_context_blocks(s->ctx), &ws->middle);
+        cm_budget_give(cm_context_budget(s->ctx), extra);
+    }
+    return r;
 }
 
 /* ---- raw cells ------------------------------------------------------------------------------- */

@@ -86,7 +86,8 @@ static bool joins(const group *g, const cm_piece *last, const cm_piece *p, uint6
     return new_end <= end || new_end - g->offset <= max_group;
 }
 
-static int make_groups(run *u, int workers, cm_error *err)
+/* max_group: bytes that a group may have at most, unless it is one piece. */
+static int make_groups(run *u, int workers, uint64_t max_group, cm_error *err)
 {
     cm_sink *s = u->sink;
     uint64_t total = 0;
@@ -97,8 +98,8 @@ static int make_groups(run *u, int workers, cm_error *err)
     }
     if (s->npieces > 1)
         qsort(u->order, s->npieces, sizeof *u->order, compare);
-    uint64_t share = total / (uint64_t)(workers * 4),
-             max_group = share < MAX_GROUP ? share : MAX_GROUP;
+    uint64_t share = total / (uint64_t)(workers * 4);
+    max_group = share < max_group ? share : max_group;
     for (size_t i = 0; i < s->npieces; i++) {
         const cm_piece *p = u->order[i];
         group *g = u->ngroups ? &u->groups[u->ngroups - 1] : NULL;
@@ -214,13 +215,17 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
         if (!r)
             count_done(s, p);
     }
-    if (room.extra)
+    if (room.extra) {
+        cm_block_put(cm_context_blocks(s->ctx), &ws->encoded);
         cm_budget_give(cm_context_budget(s->ctx), room.extra);
+    }
     return r ? name_error(p, err) : 0;
 }
 
 /* Memory for the workers: what the caller granted, or from the budget for as many workers as there
- * is room for, waiting only for one. *workers may shrink; *taken is what to give back. */
+ * is room for, waiting only for one, and not even for that when strings that were read before are
+ * charged: nobody else may have anything to give. *workers may shrink; *taken is what to give
+ * back. */
 static int reserve(run *u, uint64_t each, int *workers, uint64_t *taken, cm_error *err)
 {
     cm_sink *s = u->sink;
@@ -228,9 +233,12 @@ static int reserve(run *u, uint64_t each, int *workers, uint64_t *taken, cm_erro
     *taken = 0;
     if (s->grant) {
         uint64_t n = each ? s->grant / each : 1;
-        if (n < 1 && !cm_budget_try(budget, each - s->grant))
-            return cm_error_set(err, CM_ELIMIT, "a chunk needs %llu bytes to decode, %llu are left",
-                                (unsigned long long)each, (unsigned long long)s->grant);
+        if (n < 1 && !cm_budget_try(budget, each - s->grant)) {
+            cm_error_set(err, CM_ELIMIT, "a chunk needs %llu bytes to decode, %llu are left",
+                         (unsigned long long)each, (unsigned long long)s->grant);
+            cm_error_hint(err, "give more with --max-mem");
+            return CM_ELIMIT;
+        }
         if (n < 1)
             *taken = each - s->grant;
         *workers = n < 1 ? 1 : n < (uint64_t)*workers ? (int)n : *workers;
@@ -241,7 +249,13 @@ static int reserve(run *u, uint64_t each, int *workers, uint64_t *taken, cm_erro
             *taken = each * (uint64_t)*workers;
             return 0;
         }
-    int r = cm_budget_take(budget, s->ctx, each, "decoding one chunk", err);
+    int r = 0;
+    if (!s->dest->arena || !cm_arena_holds(s->dest->arena)) {
+        r = cm_budget_take(budget, s->ctx, each, "decoding one chunk", err);
+    } else if (!cm_budget_try(budget, each)) {
+        r = cm_error_set(err, CM_ELIMIT, "no memory left to decode one more chunk of strings");
+        cm_error_hint(err, "give more with --max-mem");
+    }
     if (!r)
         *taken = each;
     return r;
@@ -275,15 +289,19 @@ int cm_sink_flush(cm_sink *s, cm_error *err)
     u.workspaces = cm_calloc((size_t)workers, sizeof *u.workspaces, err);
     if (!u.order || !u.groups || !u.workspaces)
         goto out;
-    r = make_groups(&u, workers, err);
-    if (r)
-        goto out;
     for (size_t i = 0; i < s->npieces; i++) {
         uint64_t n = cm_piece_scratch(s, &s->pieces[i]);
         uint64_t e = is_range(&s->pieces[i]) ? 0 : cm_piece_encoded(&s->pieces[i]);
         scratch = n > scratch ? n : scratch;
         u.encoded_room = e > u.encoded_room ? e : u.encoded_room;
     }
+    /* Groups must not make a worker need more than its part of what the caller reserved. */
+    uint64_t part = s->grant / (uint64_t)workers, most = MAX_GROUP;
+    if (s->grant && part < scratch + most)
+        most = part > scratch ? part - scratch : 0;
+    r = make_groups(&u, workers, most, err);
+    if (r)
+        goto out;
     for (size_t i = 0; i < u.ngroups; i++)
         if (is_range(u.order[u.groups[i].first]) && u.groups[i].nbytes > u.encoded_room)
             u.encoded_room = u.groups[i].nbytes;

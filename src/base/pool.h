@@ -30,4 +30,13 @@ int cm_pool_size(const cm_pool *p);
 int cm_pool_for(cm_pool *p, cm_context *ctx, int64_t n, int max_workers, cm_work_fn fn, void *arg,
                 cm_error *err);
 
+enum { CM_ALONE = -1 };
+
+/* The same for items that may turn out to need more memory than they reserved. One that fails with
+ * CM_ELIMIT, because others had what it needed, is done again with worker CM_ALONE: after all
+ * others, one by one, in increasing order. So whether the loop succeeds does not depend on what ran
+ * side by side. fn must bear being called again for such an item. (fit.c) */
+int cm_pool_for_fit(cm_pool *p, cm_context *ctx, int64_t n, int max_workers, cm_work_fn fn,
+                    void *arg, cm_error *err);
+
 #endif

@@ -86,6 +86,23 @@ static int put_empty(printer *p, int axis, cm_error *err)
     return 0;
 }
 
+static int put_block(printer *p, const int64_t *start, const int64_t *count, cm_error *err);
+
+static int put_halves(printer *p, const int64_t *start, const int64_t *count, cm_error *err)
+{
+    int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
+    int axis = 0;
+    while (count[axis] == 1)
+        axis++;
+    memcpy(lo, start, sizeof lo);
+    memcpy(n, count, sizeof n);
+    n[axis] = count[axis] / 2;
+    int ret = put_block(p, lo, n, err);
+    lo[axis] += n[axis];
+    n[axis] = count[axis] - n[axis];
+    return ret ? ret : put_block(p, lo, n, err);
+}
+
 static int put_block(printer *p, const int64_t *start, const int64_t *count, cm_error *err)
 {
     int64_t n = 1;
@@ -98,6 +115,10 @@ static int put_block(printer *p, const int64_t *start, const int64_t *count, cm_
         ret = cm_arena_new(p->cli->ctx, &p->arena, err);
     if (ret == 0)
         ret = cm_array_read(p->cli->ctx, p->array, start, count, p->cells, NULL, p->arena, err);
+    if (ret == CM_ELIMIT && n > 1) { /* long strings: fewer at a time */
+        cm_error_clear(err);
+        return put_halves(p, start, count, err);
+    }
     for (int64_t i = 0; i < n && ret == 0; i++) {
         put_cell(p, p->cells + (size_t)i * p->dtype.size);
         if (i % 65536 == 65535 && (ret = cm_cli_check(p->cli, err)) < 0)

@@ -7,9 +7,12 @@
  * one, and small variables, the usual case, cost one read per file.
  *
  * Buffers come from malloc and not from the budget: the reads inside take what they need at the
- * root, and nobody may take more while holding some.
+ * root, and nobody may take more while holding some. Strings are charged as they are read, so there
+ * what reading takes is reserved before. Where they do not fit, one thread does it, and then with
+ * ever smaller blocks.
  */
 #include "join/same.h"
+#include "array/dest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +36,7 @@ typedef struct same {
     int64_t step[CM_MAX_DIMS]; /* block shape */
     cm_box box;                /* the present block */
     size_t ncells;
+    uint64_t grant; /* of each read; 0: it takes its own */
     scratch mine, workers[MAX_WORKERS];
     size_t odd, failed; /* the lowest index so far, atomic; n: none */
 } same;
@@ -125,6 +129,13 @@ static void lower(size_t *least, size_t i)
         ;
 }
 
+static int read_box(const same *s, cm_array *a, scratch *w, cm_error *err)
+{
+    cm_dest dest = {.dtype = a->dtype, .region = s->box, .base = w->cells, .arena = w->arena};
+    cm_strides_c(a->ndim, s->box.n, a->dtype.size, dest.strides);
+    return cm_read_into(s->ctx, a, &dest, s->grant, s->grant ? 1 : 0, NULL, err);
+}
+
 static int compare_one(void *arg, int64_t i, int worker, cm_error *err)
 {
     same *s = arg;
@@ -134,42 +145,92 @@ static int compare_one(void *arg, int64_t i, int worker, cm_error *err)
         return 0;
     int rc = scratch_begin(s, w, err);
     if (rc == 0)
-        rc = cm_array_read(s->ctx, other, s->box.lo, s->box.n, w->cells, NULL, w->arena, err);
+        rc = read_box(s, other, w, err);
     if (rc)
         lower(&s->failed, (size_t)i);
     else if (!cells_equal(s->first->dtype, s->mine.cells, w->cells, (size_t)cm_box_nelem(&s->box)))
         lower(&s->odd, (size_t)i);
+    if (w->arena)
+        cm_arena_reset(w->arena);
     return rc;
+}
+
+/* All blocks, with so many workers. */
+static int compare_all(same *s, int workers, cm_error *err)
+{
+    int64_t count[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0};
+    int rc = 0, nd = s->first->ndim;
+    uint64_t reserved = s->grant * (uint64_t)workers;
+    cm_budget *budget = cm_context_budget(s->ctx);
+    if (reserved && (rc = cm_budget_take(budget, s->ctx, reserved, "comparing strings", err)) != 0)
+        return rc;
+    for (int k = 0; k < nd; k++)
+        count[k] = cm_ceil_div(s->first->shape[k], s->step[k]);
+    do {
+        s->box.ndim = nd;
+        for (int k = 0; k < nd; k++) {
+            s->box.lo[k] = i[k] * s->step[k];
+            s->box.n[k] = cm_min_i64(s->step[k], s->first->shape[k] - s->box.lo[k]);
+        }
+        rc = scratch_begin(s, &s->mine, err);
+        if (rc == 0)
+            rc = read_box(s, s->first, &s->mine, err);
+        if (rc == 0)
+            rc = cm_pool_for(cm_context_pool(s->ctx), s->ctx, (int64_t)s->n, workers, compare_one,
+                             s, err);
+    } while (rc == 0 && s->odd == s->n && cm_next(nd, count, i));
+    if (s->mine.arena)
+        cm_arena_reset(s->mine.arena);
+    if (reserved)
+        cm_budget_give(budget, reserved);
+    return rc;
+}
+
+/* What one read takes, and how many may read at once so that half of the memory is left for
+ * strings. */
+static int reserve_for_strings(same *s, int workers)
+{
+    uint64_t limit = cm_budget_limit(cm_context_budget(s->ctx));
+    for (size_t i = 0; i <= s->n; i++) {
+        cm_array *a = i < s->n ? s->others[i] : s->first;
+        cm_read_cost c = {0};
+        if (a)
+            c = cm_array_cost(a);
+        uint64_t n = c.max_chunk_nbytes + c.max_encoded_nbytes + c.max_scratch_nbytes + (1 << 20);
+        s->grant = n > s->grant ? n : s->grant;
+    }
+    uint64_t fit = limit / 2 / s->grant;
+    return fit < 1 ? 1 : fit < (uint64_t)workers ? (int)fit : workers;
 }
 
 int cm_same_arrays(cm_context *ctx, cm_array *first, cm_array *const *others, size_t n, size_t *odd,
                    cm_error *err)
 {
+    cm_error local;
+    if (!err)
+        cm_error_clear(err = &local);
     same s = {.ctx = ctx, .first = first, .others = others, .n = n, .odd = n, .failed = n};
-    int64_t count[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0};
-    int rc = 0, nd = first->ndim;
+    bool strings = first->dtype.kind == CM_STRING;
     *odd = n;
-    if (n == 0 || cm_shape_nelem(nd, first->shape) == 0)
+    if (n == 0 || cm_shape_nelem(first->ndim, first->shape) == 0)
         return 0;
     choose_step(&s);
-    for (int k = 0; k < nd; k++)
-        count[k] = cm_ceil_div(first->shape[k], s.step[k]);
     int workers = cm_pool_size(cm_context_pool(ctx)) + 1;
     if (workers > MAX_WORKERS)
         workers = MAX_WORKERS;
-    do {
-        s.box.ndim = nd;
-        for (int k = 0; k < nd; k++) {
-            s.box.lo[k] = i[k] * s.step[k];
-            s.box.n[k] = cm_min_i64(s.step[k], first->shape[k] - s.box.lo[k]);
-        }
-        rc = scratch_begin(&s, &s.mine, err);
-        if (rc == 0)
-            rc =
-                cm_array_read(ctx, first, s.box.lo, s.box.n, s.mine.cells, NULL, s.mine.arena, err);
-        if (rc == 0)
-            rc = cm_pool_for(cm_context_pool(ctx), ctx, (int64_t)n, workers, compare_one, &s, err);
-    } while (rc == 0 && s.odd == n && cm_next(nd, count, i));
+    if (strings)
+        workers = reserve_for_strings(&s, workers);
+    int rc = compare_all(&s, workers, err), axis = 0;
+    while (rc == CM_ELIMIT && strings && axis < first->ndim) {
+        cm_error_clear(err);
+        if (workers == 1 && s.step[axis] > 1)
+            s.step[axis] = cm_ceil_div(s.step[axis], 2);
+        while (axis < first->ndim && s.step[axis] == 1)
+            axis++;
+        workers = 1;
+        s.odd = s.failed = n;
+        rc = compare_all(&s, 1, err);
+    }
     *odd = rc ? s.failed : s.odd;
     scratch_end(&s.mine);
     for (int k = 0; k < MAX_WORKERS; k++)

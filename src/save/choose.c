@@ -345,7 +345,7 @@ int cm_part_choose(cm_save *save, cm_part *p, cm_error *err)
     p->slide = best.slide;
     p->reread = best.reread;
     p->mode = once ? CM_MODE_SWEEP : CM_MODE_REREAD;
-    p->memory[1] = best.memory / cells * tile;
+    p->memory[1] = best.memory / cells * tile * (strings ? 3 : 1);
     p->worker[1] = worker;
     return 0;
 }

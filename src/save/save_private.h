@@ -54,7 +54,7 @@ typedef struct cm_part {
 
     int64_t boxes[CM_MAX_DIMS]; /* phase 1 tasks along each axis */
     int64_t tasks[2];
-    uint64_t memory[2]; /* bytes of cells one task holds */
+    uint64_t memory[2]; /* bytes of cells one task holds, strings with a guess at their bytes */
     uint64_t worker[2]; /* and what each worker inside a task needs beside */
 } cm_part;
 
@@ -102,14 +102,24 @@ int cm_part_choose(cm_save *save, cm_part *part, cm_error *err);
 int cm_save_number_tasks(cm_save *save, cm_error *err);
 int cm_save_run_tasks(cm_save *save, int64_t first, int64_t last, cm_error *err);
 
+/* What a task has written: added to the save when the task is done, for one that ran out of memory
+ * is done again. Atomic. */
+typedef struct cm_tally {
+    int64_t bytes, objects, progress;
+} cm_tally;
+void cm_tally_progress(cm_save *save, cm_tally *tally, int64_t nbytes);
+
 /* tile.c: one phase 1 task, reading from source (the variable's array, or its spill). workers: how
- * many may work inside, for whom the caller has reserved memory. */
+ * many may work inside, for whom the caller has reserved memory. alone: no other task runs, and
+ * for strings only the workers' memory is reserved: a box that does not fit is cut into smaller
+ * ones. */
 int cm_tile_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, int workers,
-                cm_error *err);
+                bool alone, cm_tally *tally, cm_error *err);
 
 /* spill.c */
 int cm_spill_open(cm_save *save, cm_part *part, cm_error *err);
-int cm_spill_fill(cm_save *save, cm_part *part, int64_t task, int workers, cm_error *err);
+int cm_spill_fill(cm_save *save, cm_part *part, int64_t task, int workers, cm_tally *tally,
+                  cm_error *err);
 cm_array *cm_spill_array(const struct cm_spill *spill);
 void cm_spill_consumed(struct cm_spill *spill, int64_t task);
 void cm_spill_close(struct cm_spill *spill);
@@ -119,7 +129,8 @@ void cm_spill_close(struct cm_spill *spill);
  * takes. */
 int64_t cm_stream_rows(const cm_part *part);
 uint64_t cm_stream_worker_nbytes(const cm_part *part);
-int cm_stream_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, cm_error *err);
+int cm_stream_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, cm_tally *tally,
+                  cm_error *err);
 
 /* unit.c: some units in memory, one tile per chunk, and what becomes of them. */
 typedef struct cm_units {
@@ -128,9 +139,12 @@ typedef struct cm_units {
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];             /* grid coordinates of the units */
     int64_t chunk_lo[CM_MAX_DIMS], chunk_n[CM_MAX_DIMS]; /* of their chunks that hold cells */
     void **tile;                                         /* chunk_n in C order */
+    cm_arena *arena;                                     /* of strings; NULL for others */
+    cm_tally *tally;
 } cm_units;
 
-/* Bytes of memory of one chunk's tile: its cells, and in a shard room for the encoded chunk. */
+/* Bytes of memory of one chunk's tile: its cells, and in a shard room for the encoded chunk; a
+ * multiple of a cache line. */
 size_t cm_unit_tile_nbytes(const cm_part *part);
 /* What encoding needs per worker. */
 uint64_t cm_unit_worker_nbytes(const cm_part *part);
@@ -141,7 +155,7 @@ void cm_unit_pad(const cm_part *part, void *tile);
 /* Are chunks that hold only fill left out? */
 bool cm_unit_skips_fill(const cm_save *save, const cm_part *part);
 /* A unit of so many bytes was put. */
-void cm_unit_count(cm_save *save, uint64_t nbytes);
+void cm_unit_count(cm_tally *tally, uint64_t nbytes);
 /* Say in err, which is set, that it was about writing the unit at coord. */
 int cm_unit_name_error(const cm_save *save, const cm_part *part, const int64_t *coord,
                        cm_error *err);

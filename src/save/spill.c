@@ -312,6 +312,7 @@ typedef struct fill_task {
     int64_t strides[CM_MAX_DIMS];
     int64_t t0[CM_MAX_DIMS], count[CM_MAX_DIMS]; /* tiles that it touches */
     cm_workspace **workspaces;
+    cm_tally *tally;
 } fill_task;
 
 /* The box, part of one piece, packed by the worker unless its cells lie together anyway. */
@@ -369,7 +370,7 @@ static int write_piece(void *arg, int64_t index, int worker, cm_error *err)
         uint64_t nbytes = (uint64_t)cm_box_nelem(&part) * p->dtype.size;
         r = write_part(f, f->workspaces[worker], &part, at, err);
         at += nbytes;
-        cm_context_progress_add(f->save->ctx, (int64_t)nbytes);
+        cm_tally_progress(f->save, f->tally, (int64_t)nbytes);
     } while (!r && cm_next(p->ndim, count, i));
     return r;
 }
@@ -396,10 +397,11 @@ static int fill(fill_task *f, int workers, cm_error *err)
     return r;
 }
 
-int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_error *err)
+int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_tally *tally,
+                  cm_error *err)
 {
     cm_spill *s = p->spill;
-    fill_task f = {.save = save, .spill = s, .block = {.ndim = p->ndim}};
+    fill_task f = {.save = save, .spill = s, .block = {.ndim = p->ndim}, .tally = tally};
     int64_t step = p->dtype.size;
     for (int a = p->ndim - 1; a >= 0; a--) {
         int64_t b = task % p->nblocks[a], lo = p->block_cuts[a][b], hi = p->block_cuts[a][b + 1];

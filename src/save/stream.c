@@ -28,6 +28,7 @@ typedef struct stream {
     char *slab;
     int64_t coord[CM_MAX_DIMS];
     int64_t fill_rows; /* the first so many rows are known to be fill */
+    cm_tally *tally;
     uint64_t written;
     cm_write_fn write; /* the store's */
     void *to;
@@ -121,7 +122,7 @@ static int produce(void *user, cm_write_fn write, void *to, cm_error *err)
             cm_swap_bytes(s->slab, nbytes, cm_dtype_word(p->dtype));
         r = cm_chain_stream_feed(c, s->ws->codecs, s->slab, nbytes, row + n == length,
                                  count_and_write, s, err);
-        cm_context_progress_add(s->save->ctx, (int64_t)nbytes);
+        cm_tally_progress(s->save, s->tally, (int64_t)nbytes);
     }
     return r;
 }
@@ -137,20 +138,21 @@ static int put(stream *s, cm_error *err)
     if (r)
         return r;
     if (s->fill_rows >= p->layout.chunk[0]) {
-        cm_context_progress_add(s->save->ctx, p->layout.chunk[0] * row_nbytes(p));
+        cm_tally_progress(s->save, s->tally, p->layout.chunk[0] * row_nbytes(p));
         return 0;
     }
     r = cm_zarr_array_key(p->target, s->coord, key, err);
     if (!r)
         r = store->vt->put_from(store, key, produce, s, 0, err);
     if (!r)
-        cm_unit_count(s->save, s->written);
+        cm_unit_count(s->tally, s->written);
     return r;
 }
 
-int cm_stream_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, cm_error *err)
+int cm_stream_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, cm_tally *tally,
+                  cm_error *err)
 {
-    stream s = {.save = save, .part = p, .source = source};
+    stream s = {.save = save, .part = p, .source = source, .tally = tally};
     cm_block_cache *blocks = cm_context_blocks(save->ctx);
     cm_block block = {0};
     for (int i = p->ndim - 1; i >= 0; i--) {

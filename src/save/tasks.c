@@ -5,7 +5,9 @@
  * it spills. A batch's tasks are independent; batches run one after the other.
  *
  * How many tasks run at once, and how many workers help inside each, follows from the memory when
- * they run. Every task takes all its memory before it starts.
+ * they run. Every task takes all its memory before it starts. What nobody can know before (the
+ * bytes of strings, chunks that take more than they should) is taken from what is free; a task for
+ * which there is too little runs again when the others of its batch are done, with one worker.
  */
 #include <stdlib.h>
 
@@ -77,31 +79,51 @@ typedef struct runner {
     int inner;    /* workers inside a task */
 } runner;
 
+void cm_tally_progress(cm_save *save, cm_tally *tally, int64_t nbytes)
+{
+    __atomic_add_fetch(&tally->progress, nbytes, __ATOMIC_RELAXED);
+    cm_context_progress_add(save->ctx, nbytes);
+}
+
+static void count(cm_save *save, const cm_tally *tally)
+{
+    __atomic_add_fetch(&save->bytes_written, tally->bytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&save->objects_written, tally->objects, __ATOMIC_RELAXED);
+}
+
 static int run_one(void *arg, int64_t i, int worker, cm_error *err)
 {
     runner *u = arg;
     cm_save *save = u->save;
     int phase = u->batch->phase, k = u->batch->part_first;
     int64_t task = u->from + i;
-    (void)worker;
+    bool alone = worker == CM_ALONE;
+    int inner = alone ? 1 : u->inner;
+    cm_tally tally = {0};
     while (task >= save->parts[k].tasks[phase])
         task -= save->parts[k++].tasks[phase];
     cm_part *p = &save->parts[k];
-    uint64_t nbytes = p->memory[phase] + (uint64_t)u->inner * p->worker[phase];
+    uint64_t nbytes = (uint64_t)inner * p->worker[phase];
+    if (!alone || p->dtype.kind != CM_STRING) /* see tile.c */
+        nbytes += p->memory[phase];
     cm_budget *budget = cm_context_budget(save->ctx);
     int r = cm_budget_take(budget, save->ctx, nbytes, p->variable->path, err);
     if (r)
         return r;
     if (phase == 0) {
-        r = cm_spill_fill(save, p, task, u->inner, err);
+        r = cm_spill_fill(save, p, task, inner, &tally, err);
     } else {
         cm_array *source = p->spill ? cm_spill_array(p->spill) : p->source;
-        r = p->slab ? cm_stream_run(save, p, source, task, err)
-                    : cm_tile_run(save, p, source, task, u->inner, err);
+        r = p->slab ? cm_stream_run(save, p, source, task, &tally, err)
+                    : cm_tile_run(save, p, source, task, inner, alone, &tally, err);
         if (!r && p->spill)
             cm_spill_consumed(p->spill, task);
     }
     cm_budget_give(budget, nbytes);
+    if (!r)
+        count(save, &tally);
+    else
+        cm_tally_progress(save, &tally, -tally.progress);
     if (r) {
         cm_error_object(err, cm_dataset_uri(save->source));
         cm_error_variable(err, p->variable->path);
@@ -124,7 +146,8 @@ static int run_batch(cm_save *save, const cm_batch *b, int64_t from, int64_t to,
         if (!save->parts[k].spill)
             r = cm_spill_open(save, &save->parts[k], err);
     if (!r)
-        r = cm_pool_for(cm_context_pool(save->ctx), save->ctx, to - from, outer, run_one, &u, err);
+        r = cm_pool_for_fit(cm_context_pool(save->ctx), save->ctx, to - from, outer, run_one, &u,
+                            err);
     if (!r && b->phase == 1 && to == b->count)
         for (int k = b->part_first; k < b->part_last; k++) {
             cm_spill_close(save->parts[k].spill);

@@ -9,10 +9,17 @@
  *     step            read up to the next source boundary, write what is whole, keep the rest
  *
  * Unit rows live in a ring of slots, row r in slot r % nslots, so what is kept need not be moved.
+ *
+ * How long strings are is known when they are read. The plan counts on twice the bytes of their
+ * views, which the task has reserved, and what they take beyond that is taken from what is free. A
+ * task that finds nothing free is run again when no other runs (tasks.c), and its box is cut in two
+ * as long as it does not fit, down to one unit. That reads source chunks again, but it needs no
+ * more memory than one unit and one source chunk do.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/shard_index.h"
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "save/axis.h"
@@ -33,6 +40,9 @@ typedef struct tile_task {
     void **pointers;
     int64_t *cuts[CM_MAX_DIMS], *extents[CM_MAX_DIMS];
     cm_arena *arena;
+    bool alone;
+    uint64_t taken; /* alone: from the budget, for the block */
+    cm_tally *tally;
 } tile_task;
 
 /* Memory of the chunk at grid coordinate c: slot of its unit row, then C order over the others. */
@@ -95,7 +105,8 @@ static int read_rows(tile_task *t, int64_t from, int64_t to, int64_t pad_from, c
 static int write_rows(tile_task *t, int64_t first, int64_t last, cm_error *err)
 {
     cm_part *p = t->part;
-    cm_units u = {.save = t->save, .part = p, .tile = t->pointers};
+    cm_units u = {
+        .save = t->save, .part = p, .tile = t->pointers, .arena = t->arena, .tally = t->tally};
     for (int i = 0; i < p->ndim; i++) {
         bool rows = i == t->axis;
         u.lo[i] = rows ? first : t->lo[i];
@@ -113,7 +124,7 @@ static int prepare(tile_task *t, cm_error *err)
     int64_t count = 1;
     t->axis = p->slide >= 0 ? p->slide : 0;
     t->nslots = 1;
-    t->pitch = (cm_unit_tile_nbytes(p) + 63) & ~(size_t)63;
+    t->pitch = cm_unit_tile_nbytes(p);
     for (int i = 0; i < p->ndim; i++) {
         t->per[i] = p->layout.unit[i] / p->layout.chunk[i];
         t->chunk_lo[i] = t->lo[i] * t->per[i];
@@ -141,6 +152,16 @@ static int prepare(tile_task *t, cm_error *err)
         int r = cm_arena_new(t->save->ctx, &t->arena, err);
         if (r)
             return r;
+        uint64_t cells = (uint64_t)count * t->pitch;
+        if (!t->alone) {
+            cm_arena_grant(t->arena, p->memory[1] > cells ? p->memory[1] - cells : 0);
+        } else if (cm_budget_try(cm_context_budget(t->save->ctx), cells)) {
+            t->taken = cells;
+        } else {
+            cm_error_set(err, CM_ELIMIT, "no memory left for %lld strings",
+                         (long long)(cells / p->dtype.size));
+            return CM_ELIMIT;
+        }
     }
     return cm_block_get(cm_context_blocks(t->save->ctx), (size_t)count * t->pitch, &t->block, err);
 }
@@ -167,16 +188,14 @@ static int slide(tile_task *t, cm_error *err)
     return r;
 }
 
-int cm_tile_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, int workers,
-                cm_error *err)
+/* The box of units [lo, lo + n). */
+static int run_box(const tile_task *task, const int64_t *lo, const int64_t *n, cm_error *err)
 {
-    tile_task t = {.save = save, .part = p, .source = source, .workers = workers};
-    for (int i = p->ndim - 1; i >= 0; i--) {
-        int64_t b = task % p->boxes[i];
-        task /= p->boxes[i];
-        t.lo[i] = i == p->slide ? 0 : b * p->tile[i];
-        t.n[i] = i == p->slide ? p->nunits[i] : cm_min_i64(p->tile[i], p->nunits[i] - t.lo[i]);
-    }
+    tile_task t = *task;
+    cm_part *p = t.part;
+    cm_save *save = t.save;
+    memcpy(t.lo, lo, sizeof t.lo);
+    memcpy(t.n, n, sizeof t.n);
     int r = prepare(&t, err);
     if (!r && p->slide >= 0) {
         r = slide(&t, err);
@@ -190,10 +209,52 @@ int cm_tile_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, int w
     }
     cm_block_put(cm_context_blocks(save->ctx), &t.block);
     cm_arena_free(t.arena);
+    if (t.taken)
+        cm_budget_give(cm_context_budget(save->ctx), t.taken);
     free(t.pointers);
     for (int i = 0; i < p->ndim; i++) {
         free(t.cuts[i]);
         free(t.extents[i]);
     }
     return r;
+}
+
+/* The box, in halves where it is too large. */
+static int run_parts(const tile_task *t, const int64_t *lo, const int64_t *n, cm_error *err)
+{
+    int64_t part_lo[CM_MAX_DIMS], part_n[CM_MAX_DIMS];
+    cm_tally before = *t->tally;
+    int axis = -1;
+    cm_shard_indexes_forget(t->save->ctx); /* they may have gathered in any order */
+    int r = run_box(t, lo, n, err);
+    for (int i = 0; i < t->part->ndim; i++)
+        if (n[i] > 1 && (axis < 0 || n[i] > n[axis]))
+            axis = i;
+    if (r != CM_ELIMIT || axis < 0)
+        return r;
+    cm_error_clear(err);
+    cm_tally_progress(t->save, t->tally, before.progress - t->tally->progress);
+    *t->tally = before;
+    memcpy(part_lo, lo, sizeof part_lo);
+    memcpy(part_n, n, sizeof part_n);
+    part_n[axis] = n[axis] / 2;
+    r = run_parts(t, part_lo, part_n, err);
+    part_lo[axis] += part_n[axis];
+    part_n[axis] = n[axis] - part_n[axis];
+    return r ? r : run_parts(t, part_lo, part_n, err);
+}
+
+int cm_tile_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, int workers, bool alone,
+                cm_tally *tally, cm_error *err)
+{
+    tile_task t = {.save = save, .part = p, .source = source, .workers = workers, .tally = tally};
+    t.alone = alone && p->dtype.kind == CM_STRING;
+    int64_t lo[CM_MAX_DIMS] = {0}, n[CM_MAX_DIMS] = {0};
+    for (int i = p->ndim - 1; i >= 0; i--) {
+        int64_t b = task % p->boxes[i];
+        task /= p->boxes[i];
+        lo[i] = i == p->slide ? 0 : b * p->tile[i];
+        n[i] = i == p->slide ? p->nunits[i] : cm_min_i64(p->tile[i], p->nunits[i] - lo[i]);
+    }
+    return t.alone ? run_parts(&t, lo, n, err) : run_box(&t, lo, n, err);
 }

@@ -25,7 +25,6 @@ typedef struct work {
     cm_units *units;
     cm_workspace **workspaces;
     encoded *chunks; /* sharded: one per tile */
-    cm_arena *arena; /* strings of shards */
 } work;
 
 static size_t chunk_nelem(const cm_part *p)
@@ -39,7 +38,7 @@ size_t cm_unit_tile_nbytes(const cm_part *p)
     size_t bound = p->dtype.kind == CM_STRING || !p->layout.sharded
                        ? 0
                        : cm_chain_bound(p->chunk_chain, cells);
-    return bound > cells ? bound : cells;
+    return ((bound > cells ? bound : cells) + 63) & ~(size_t)63;
 }
 
 uint64_t cm_unit_worker_nbytes(const cm_part *p)
@@ -76,13 +75,26 @@ static bool only_fill(const cm_part *p, const void *tile)
     return true;
 }
 
-/* Strings as vlen-utf8, in ws->decoded. */
+/* Strings as vlen-utf8, in ws->decoded. *extra: bytes of budget that this and encoding them take
+ * beyond what the task reserved for a worker; release() gives them back. */
 static int serialize_strings(const cm_part *p, cm_context *ctx, cm_workspace *ws, const void *tile,
-                             size_t *nbytes, cm_error *err)
+                             size_t *nbytes, uint64_t *extra, cm_error *err)
 {
+    const cm_chain *c = p->chunk_chain;
     size_t n = cm_vlen_encoded_nbytes(tile, chunk_nelem(p));
-    if (n == SIZE_MAX)
+    if (n > SIZE_MAX / 4)
         return cm_error_set(err, CM_EUNSUP, "a string of more than 4 GiB");
+    uint64_t need = n;
+    if (c->nstages)
+        need += cm_chain_bound(c, n) + cm_chain_encode_scratch(c, n);
+    if (need > p->worker[1]) {
+        if (!cm_budget_try(cm_context_budget(ctx), need - p->worker[1])) {
+            cm_error_set(err, CM_ELIMIT, "no memory left to encode %zu bytes of strings", n);
+            cm_error_hint(err, "use smaller --chunks or give more with --max-mem");
+            return CM_ELIMIT;
+        }
+        *extra = need - p->worker[1];
+    }
     int r = cm_block_ensure(cm_context_blocks(ctx), &ws->decoded, n, err);
     if (!r)
         cm_vlen_encode(tile, chunk_nelem(p), ws->decoded.data);
@@ -90,8 +102,20 @@ static int serialize_strings(const cm_part *p, cm_context *ctx, cm_workspace *ws
     return r;
 }
 
+/* After what was encoded from strings is put or copied. */
+static void release(cm_context *ctx, cm_workspace *ws, uint64_t extra)
+{
+    if (!extra)
+        return;
+    cm_block_put(cm_context_blocks(ctx), &ws->decoded);
+    cm_block_put(cm_context_blocks(ctx), &ws->encoded);
+    cm_block_put(cm_context_blocks(ctx), &ws->middle);
+    cm_budget_give(cm_context_budget(ctx), extra);
+}
+
 /* Encode one chunk. *out points into the tile or the workspace. */
-static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, cm_error *err)
+static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uint64_t *extra,
+                  cm_error *err)
 {
     cm_part *p = w->units->part;
     cm_context *ctx = w->units->save->ctx;
@@ -101,7 +125,7 @@ static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, cm_
     size_t n = chunk_nelem(p) * p->dtype.size;
     int r = 0;
     if (p->dtype.kind == CM_STRING) {
-        r = serialize_strings(p, ctx, ws, tile, &n, err);
+        r = serialize_strings(p, ctx, ws, tile, &n, extra, err);
         src = ws->decoded.data;
     } else if (cm_chain_reorders(c)) {
         r = cm_block_ensure(blocks, &ws->decoded, n, err);
@@ -145,10 +169,10 @@ int cm_unit_name_error(const cm_save *save, const cm_part *p, const int64_t *coo
     return cm_error_variable(err, p->variable->path);
 }
 
-void cm_unit_count(cm_save *save, uint64_t nbytes)
+void cm_unit_count(cm_tally *tally, uint64_t nbytes)
 {
-    __atomic_add_fetch(&save->bytes_written, (int64_t)nbytes, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&save->objects_written, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&tally->bytes, (int64_t)nbytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&tally->objects, 1, __ATOMIC_RELAXED);
 }
 
 static int put(work *w, const int64_t *coord, const cm_iov *iov, int n, cm_error *err)
@@ -162,7 +186,7 @@ static int put(work *w, const int64_t *coord, const cm_iov *iov, int n, cm_error
     for (int i = 0; i < n; i++)
         total += iov[i].nbytes;
     if (!r)
-        cm_unit_count(w->units->save, total);
+        cm_unit_count(w->units->tally, total);
     return r;
 }
 
@@ -187,24 +211,26 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
     cm_part *p = u->part;
     void *tile = u->tile[index];
     encoded e = {0};
+    uint64_t extra = 0;
     int64_t coord[CM_MAX_DIMS];
     coordinate(p->ndim, index, u->chunk_lo, u->chunk_n, coord);
     int r = 0;
     if (!cm_unit_skips_fill(u->save, p) || !only_fill(p, tile))
-        r = encode(w, w->workspaces[worker], tile, &e, err);
+        r = encode(w, w->workspaces[worker], tile, &e, &extra, err);
     if (!r && e.data && !p->layout.sharded) {
         cm_iov iov = {e.data, e.nbytes};
         r = put(w, coord, &iov, 1, err);
     } else if (!r && e.data) {
         void *to = tile;
-        if (p->dtype.kind == CM_STRING && !(to = cm_arena_alloc(w->arena, e.nbytes, err)))
+        if (p->dtype.kind == CM_STRING && !(to = cm_arena_alloc(u->arena, e.nbytes, err)))
             r = err->code;
         if (!r && e.data != to)
             memcpy(to, e.data, e.nbytes);
         w->chunks[index] = (encoded){to, e.nbytes};
     }
-    cm_context_progress_add(u->save->ctx, (int64_t)(chunk_nelem(p) * p->dtype.size));
-    return r ? cm_unit_name_error(w->units->save, w->units->part, coord, err) : 0;
+    release(u->save->ctx, w->workspaces[worker], extra);
+    cm_tally_progress(u->save, u->tally, (int64_t)(chunk_nelem(p) * p->dtype.size));
+    return r ? cm_unit_name_error(u->save, p, coord, err) : 0;
 }
 
 /* The index of a shard, encoded, in a new block of memory. */
@@ -307,7 +333,7 @@ int cm_units_write(cm_units *u, int workers, cm_error *err)
         w.chunks = cm_calloc((size_t)ntiles, sizeof *w.chunks, err);
     if (!w.workspaces || (u->part->layout.sharded && !w.chunks))
         goto out;
-    r = u->part->dtype.kind == CM_STRING ? cm_arena_new(ctx, &w.arena, err) : 0;
+    r = 0;
     for (int i = 0; i < workers && !r; i++)
         r = cm_workspace_get(ctx, &w.workspaces[i], err);
     if (!r)
@@ -319,6 +345,5 @@ out:
         cm_workspace_put(ctx, w.workspaces[i]);
     free(w.workspaces);
     free(w.chunks);
-    cm_arena_free(w.arena);
     return r;
 }

@@ -2,8 +2,9 @@
  *
  * Each worker reads the same block of both arrays (verify/blocks.c) into two buffers and compares
  * them. Buffers and decoding scratch are one reservation, taken before the first read, so workers
- * never wait while holding. Results are merged under a lock; the cells that are reported are the
- * first in C order whatever order the blocks finish in.
+ * never wait while holding. A block whose strings do not fit beside the others' is compared when
+ * they are done, in halves if need be. Results are merged under a lock; the cells that are reported
+ * are the first in C order whatever order the blocks finish in.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -107,12 +108,9 @@ static int read_block(const differ *d, int which, const cm_box *box, void *to, c
     return cm_read_into(d->ctx, a, &dest, d->blocks.grant, 1, NULL, err);
 }
 
-static int compare_block(void *arg, int64_t index, int worker, cm_error *err)
+static int compare_box(differ *d, const cm_box *box, cm_error *err)
 {
-    differ *d = arg;
-    (void)worker;
-    cm_box box = cm_blocks_box(&d->blocks, index);
-    int64_t n = cm_box_nelem(&box);
+    int64_t n = cm_box_nelem(box);
     size_t nbytes = (size_t)n * d->arrays[0]->dtype.size;
     uint64_t reserved = cm_blocks_reservation(&d->blocks, 2);
     cm_block_cache *cache = cm_context_blocks(d->ctx);
@@ -126,13 +124,13 @@ static int compare_block(void *arg, int64_t index, int worker, cm_error *err)
     for (int k = 0; k < 2 && ret == 0; k++) {
         ret = cm_block_get(cache, nbytes, &buf[k], err);
         if (ret == 0)
-            ret = read_block(d, k, &box, buf[k].data, arena, err);
+            ret = read_block(d, k, box, buf[k].data, arena, err);
     }
     if (ret == 0) {
         const char *const cells[2] = {buf[0].data, buf[1].data};
         cm_cells_compare(d->arrays[0]->dtype, cells[0], cells[1], n, d->rtol, d->atol, &c);
         if (c.differing || c.has_max)
-            ret = merge(d, &box, &c, cells, err);
+            ret = merge(d, box, &c, cells, err);
         cm_context_progress_add(d->ctx, (int64_t)nbytes);
     }
     cm_block_put(cache, &buf[0]);
@@ -140,6 +138,31 @@ static int compare_block(void *arg, int64_t index, int worker, cm_error *err)
     cm_arena_free(arena);
     cm_budget_give(cm_context_budget(d->ctx), reserved);
     return ret;
+}
+
+/* When nothing else runs: in halves as long as the strings do not fit. */
+static int compare_parts(differ *d, const cm_box *box, cm_error *err)
+{
+    int ret = compare_box(d, box, err), axis = -1;
+    for (int i = 0; i < box->ndim; i++)
+        if (box->n[i] > 1 && (axis < 0 || box->n[i] > box->n[axis]))
+            axis = i;
+    if (ret != CM_ELIMIT || d->arrays[0]->dtype.kind != CM_STRING || axis < 0)
+        return ret;
+    cm_error_clear(err);
+    cm_box part = *box;
+    part.n[axis] = box->n[axis] / 2;
+    ret = compare_parts(d, &part, err);
+    part.lo[axis] += part.n[axis];
+    part.n[axis] = box->n[axis] - part.n[axis];
+    return ret ? ret : compare_parts(d, &part, err);
+}
+
+static int compare_block(void *arg, int64_t index, int worker, cm_error *err)
+{
+    differ *d = arg;
+    cm_box box = cm_blocks_box(&d->blocks, index);
+    return worker == CM_ALONE ? compare_parts(d, &box, err) : compare_box(d, &box, err);
 }
 
 int cm_array_compare(cm_context *ctx, cm_array *a, cm_array *b, double rtol, double atol,
@@ -155,8 +178,8 @@ int cm_array_compare(cm_context *ctx, cm_array *a, cm_array *b, double rtol, dou
     cm_blocks_init(&d.blocks, ctx, d.arrays, 2);
     pthread_mutex_init(&d.lock, NULL);
     cm_context_progress_begin(ctx, "diff", a->path ? a->path : "", nbytes);
-    int ret = cm_pool_for(cm_context_pool(ctx), ctx, d.blocks.n, d.blocks.workers, compare_block,
-                          &d, err);
+    int ret = cm_pool_for_fit(cm_context_pool(ctx), ctx, d.blocks.n, d.blocks.workers,
+                              compare_block, &d, err);
     pthread_mutex_destroy(&d.lock);
     return ret;
 }

@@ -11,7 +11,8 @@
  *
  * Work is handed out in items of at most SLICE chunks of one shard, in parallel. An item reserves
  * the memory of one chunk before it starts and reads its chunks one after the other; a chunk too
- * large for the budget is read in parts.
+ * large for the budget is read in parts. What it found counts when the item is done: one whose
+ * strings did not fit beside the others' is done again when they are (base/fit.c).
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -88,59 +89,92 @@ static int keep(cm_found_chunks *list, int64_t order, const char *key, const cha
 typedef enum cm_chunk_state { PRESENT, MISSING, BAD } state;
 
 /* message: of a bad one. */
-static int count(checker *c, state s, int64_t order, const char *key, const char *message,
+static int count(cm_array_check *out, state s, int64_t order, const char *key, const char *message,
                  cm_error *err)
 {
+    out->chunks++;
+    *(s == PRESENT ? &out->present : s == MISSING ? &out->missing : &out->bad) += 1;
+    if (s == PRESENT)
+        return 0;
+    return keep(s == MISSING ? &out->missing_first : &out->bad_first, order, key,
+                s == BAD ? message : NULL, err);
+}
+
+static int keep_all(cm_found_chunks *list, const cm_found_chunks *more, cm_error *err)
+{
     int ret = 0;
+    for (int i = 0; i < more->n && ret == 0; i++)
+        ret = keep(list, more->first[i].order, more->first[i].key, more->first[i].message, err);
+    return ret;
+}
+
+static int merge(checker *c, const cm_array_check *found, cm_error *err)
+{
     pthread_mutex_lock(&c->lock);
-    c->out->chunks++;
-    *(s == PRESENT ? &c->out->present : s == MISSING ? &c->out->missing : &c->out->bad) += 1;
-    if (s != PRESENT)
-        ret = keep(s == MISSING ? &c->out->missing_first : &c->out->bad_first, order, key,
-                   s == BAD ? message : NULL, err);
+    c->out->chunks += found->chunks;
+    c->out->present += found->present;
+    c->out->missing += found->missing;
+    c->out->bad += found->bad;
+    int ret = keep_all(&c->out->missing_first, &found->missing_first, err);
+    if (ret == 0)
+        ret = keep_all(&c->out->bad_first, &found->bad_first, err);
     pthread_mutex_unlock(&c->lock);
     return ret;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Read the box and forget it; in parts when it is larger than the room. The caller holds room and
- * grant. */
-static int read_box(checker *c, const cm_box *box, cm_block *buf, cm_arena *arena, cm_error *err)
+typedef struct cm_worker_space {
+    cm_block buf;
+    cm_arena *arena;
+    bool alone;
+    int64_t progress;
+    cm_array_check found;
+} space;
+
+static int read_box(checker *c, const cm_box *box, space *s, cm_error *err);
+
+static int read_halves(checker *c, const cm_box *box, space *s, cm_error *err)
+{
+    cm_box part = *box;
+    int axis = 0;
+    while (box->n[axis] == 1)
+        axis++;
+    int64_t half = box->n[axis] / 2;
+    part.n[axis] = half;
+    int ret = read_box(c, &part, s, err);
+    part.lo[axis] += half;
+    part.n[axis] = box->n[axis] - half;
+    return ret ? ret : read_box(c, &part, s, err);
+}
+
+/* Read the box and forget it; in parts when it is larger than the room, or its strings than what is
+ * free. The caller holds room and grant. */
+static int read_box(checker *c, const cm_box *box, space *s, cm_error *err)
 {
     cm_array *a = c->array;
     int64_t n = cm_box_nelem(box);
-    if (n > 1 && (uint64_t)n > c->room / a->dtype.size) {
-        cm_box part = *box;
-        int axis = 0;
-        while (box->n[axis] == 1)
-            axis++;
-        int64_t half = box->n[axis] / 2;
-        part.n[axis] = half;
-        int ret = read_box(c, &part, buf, arena, err);
-        part.lo[axis] += half;
-        part.n[axis] = box->n[axis] - half;
-        return ret ? ret : read_box(c, &part, buf, arena, err);
-    }
-    cm_dest dest = {.dtype = a->dtype, .region = *box, .arena = arena};
+    if (n > 1 && (uint64_t)n > c->room / a->dtype.size)
+        return read_halves(c, box, s, err);
+    cm_dest dest = {.dtype = a->dtype, .region = *box, .arena = s->arena};
     if (!cm_strides_c(box->ndim, box->n, a->dtype.size, dest.strides))
         return cm_error_set(err, CM_EINVAL, "a block of more than 2^63 bytes");
-    int ret = cm_block_ensure(cm_context_blocks(c->ctx), buf, (size_t)n * a->dtype.size, err);
+    int ret = cm_block_ensure(cm_context_blocks(c->ctx), &s->buf, (size_t)n * a->dtype.size, err);
     if (ret)
         return ret;
-    dest.base = buf->data;
+    dest.base = s->buf.data;
     ret = cm_read_into(c->ctx, a, &dest, c->grant, 1, NULL, err);
-    cm_arena_reset(arena);
+    cm_arena_reset(s->arena);
+    if (ret == CM_ELIMIT && s->alone && a->dtype.kind == CM_STRING && n > 1) {
+        cm_error_clear(err);
+        return read_halves(c, box, s, err);
+    }
+    s->progress += n * a->dtype.size;
     cm_context_progress_add(c->ctx, n * a->dtype.size);
     return ret;
 }
 
 /* ---- one chunk ------------------------------------------------------------------------------- */
-
-typedef struct cm_worker_space {
-    cm_block buf;
-    cm_arena *arena;
-} space;
 
 static bool is_empty(const uint64_t *entry)
 {
@@ -250,10 +284,14 @@ static int check_chunk(checker *c, const cm_location *loc, const int64_t *coord,
     if (ret == 0 && present && chain->a2b == CM_A2B_SHARDING && loc->where == CM_AT_RANGE)
         ret = find_in_shard(c, key, chain, loc->offset, loc->nbytes, false, at, &present, err);
     if (ret == 0 && present && c->decode)
-        ret = read_box(c, &box, &s->buf, s->arena, err);
+        ret = read_box(c, &box, s, err);
     if (ret && !is_verdict(ret))
         return ret;
-    return count(c, ret ? BAD : present ? PRESENT : MISSING, order, name, err->message, err);
+    return count(&s->found,
+                 ret       ? BAD
+                 : present ? PRESENT
+                           : MISSING,
+                 order, name, err->message, err);
 }
 
 /* ---- items ----------------------------------------------------------------------------------- */
@@ -288,7 +326,7 @@ static int check_slice(checker *c, int64_t shard, int64_t first, int64_t end, sp
             char name[1400];
             loc = (cm_location){.where = CM_AT_NOWHERE};
             name_chunk(c, &loc, "", lo, name, sizeof name);
-            ret = count(c, BAD, order, name, err->message, err);
+            ret = count(&s->found, BAD, order, name, err->message, err);
         } else {
             cm_error_clear(err);
             ret = check_chunk(c, &loc, coord, lo, order, s, err);
@@ -303,9 +341,9 @@ static uint64_t reservation(const checker *c)
 }
 
 static int with_space(checker *c, int (*work)(checker *c, int64_t i, space *s, cm_error *err),
-                      int64_t i, cm_error *err)
+                      int64_t i, int worker, cm_error *err)
 {
-    space s = {.arena = NULL};
+    space s = {.alone = worker == CM_ALONE};
     uint64_t reserved = reservation(c);
     int ret = 0;
     if (reserved)
@@ -315,6 +353,11 @@ static int with_space(checker *c, int (*work)(checker *c, int64_t i, space *s, c
     ret = cm_arena_new(c->ctx, &s.arena, err);
     if (ret == 0)
         ret = work(c, i, &s, err);
+    if (ret == 0)
+        ret = merge(c, &s.found, err);
+    else
+        cm_context_progress_add(c->ctx, -s.progress);
+    cm_array_check_deinit(&s.found);
     cm_block_put(cm_context_blocks(c->ctx), &s.buf);
     cm_arena_free(s.arena);
     if (reserved)
@@ -330,8 +373,7 @@ static int slice_work(checker *c, int64_t i, space *s, cm_error *err)
 
 static int slice_item(void *arg, int64_t i, int worker, cm_error *err)
 {
-    (void)worker;
-    return with_space(arg, slice_work, i, err);
+    return with_space(arg, slice_work, i, worker, err);
 }
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
@@ -375,8 +417,8 @@ static int check_grid(checker *c, cm_error *err)
         !cm_mul_i64(nshards, c->nper_shard, &(int64_t){0}))
         return cm_error_set(err, CM_EUNSUP, "more than 2^63 chunks");
     plan_memory(c, cells);
-    return cm_pool_for(cm_context_pool(c->ctx), c->ctx, items,
-                       c->decode ? c->workers : cm_context_threads(c->ctx), slice_item, c, err);
+    return cm_pool_for_fit(cm_context_pool(c->ctx), c->ctx, items,
+                           c->decode ? c->workers : cm_context_threads(c->ctx), slice_item, c, err);
 }
 
 /* Block by block: contiguous and composite arrays. */
@@ -390,13 +432,12 @@ typedef struct cm_block_check {
 static int block_work(checker *c, int64_t i, space *s, cm_error *err)
 {
     cm_box box = cm_blocks_box(&((block_check *)c)->blocks, i);
-    return read_box(c, &box, &s->buf, s->arena, err);
+    return read_box(c, &box, s, err);
 }
 
 static int block_item(void *arg, int64_t i, int worker, cm_error *err)
 {
-    (void)worker;
-    return with_space(arg, block_work, i, err);
+    return with_space(arg, block_work, i, worker, err);
 }
 
 static int read_blocks(checker *c, cm_error *err)
@@ -405,8 +446,8 @@ static int read_blocks(checker *c, cm_error *err)
     cm_blocks_init(&b.blocks, c->ctx, &c->array, 1);
     b.c.room = b.blocks.nbytes < 4096 ? 4096 : b.blocks.nbytes;
     b.c.grant = b.blocks.grant;
-    return cm_pool_for(cm_context_pool(c->ctx), c->ctx, b.blocks.n, b.blocks.workers, block_item,
-                       &b, err);
+    return cm_pool_for_fit(cm_context_pool(c->ctx), c->ctx, b.blocks.n, b.blocks.workers,
+                           block_item, &b, err);
 }
 
 /* Does the last cell of a strided array lie in the file as it is now? */
@@ -444,7 +485,7 @@ static int check_whole(checker *c, bool strided, cm_error *err)
     if (ret && !is_verdict(ret))
         return ret;
     const char *key = strided ? cm_chunked_key(c->leaf) : "";
-    return count(c, ret ? BAD : PRESENT, 0, key, err->message, err);
+    return count(c->out, ret ? BAD : PRESENT, 0, key, err->message, err);
 }
 
 int cm_array_check_chunks(cm_context *ctx, cm_array *array, cm_verify_level level,

@@ -4,7 +4,7 @@
     run         run("info", path, "--json") -> Result(code, out, err); never raises for a bad status
     ok          the same, but a status that is not 0 fails the test with what the program said
     corpus      folder of other projects' files ($CM_TEST_DATA), or the test is skipped, loudly
-    seed, rng   a random seed that is printed when a test fails (CM_SEED repeats it), and its generator
+    seed, rng   a seed that is printed when a test fails (seeds.py says which), and its generator
     tmp_path    pytest's own: an empty folder
 
 A test that needs more than the machine has skips with a reason; `-rs` prints the reasons.
@@ -15,9 +15,9 @@ import os
 import pathlib
 import random
 import subprocess
-import time
 
 import pytest
+from seeds import choose_seed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300
@@ -86,9 +86,7 @@ def corpus():
 
 @pytest.fixture
 def seed():
-    value = int(os.environ.get("CM_SEED") or time.time_ns() % 2**32)
-    print(f"seed {value} (repeat with CM_SEED={value})")
-    return value
+    return choose_seed()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Frames of numcodecs and zarr-python read by chunkmill's codecs, and the other way round.
 
-    python test_codecs_numcodecs.py [--pipe build/debug/tests/cm_codec_pipe] [--seed N]
+    python test_codecs_numcodecs.py [--pipe build/debug/tests/cm_codec_pipe]
 
 Every codec that both sides know, over sizes and types, both ways; chains of shuffle, zlib and
 fletcher32 against libhdf5 by h5py, with and without a filter mask; and the v3 metadata that chunkmill
@@ -32,6 +32,7 @@ except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+from seeds import choose_seed
 from tally import FAILED, check, count
 
 
@@ -204,10 +205,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pipe", default=os.environ.get(
         "CM_CODEC_PIPE", here / "build/debug/tests/cm_codec_pipe"))
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     args = parser.parse_args()
-    print(f"# seed {args.seed}; zarr {zarr.__version__}, numcodecs {numcodecs.__version__}")
-    rng = random.Random(args.seed)
+    print(f"# zarr {zarr.__version__}, numcodecs {numcodecs.__version__}")
+    rng = random.Random(choose_seed())
     pipe = Pipe(str(args.pipe))
     for number, test in enumerate((test_v2, test_streams, test_v3_metadata, test_hdf5), 1):
         before = len(FAILED)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Unpacking, selecting and joining against xarray, on files written here.
 
-    python test_join_oracle.py [--seed N] [--rounds N]
+    python test_join_oracle.py [--rounds N]
 
 NetCDF-3 files and Zarr stores of random packing are unpacked and compared with what
 xarray.open_dataset gives, bit for bit; random archives of files with their own reference dates are
@@ -31,6 +31,7 @@ except (ImportError, OSError) as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+from seeds import choose_seed
 from tally import FAILED, check, count
 
 
@@ -274,11 +275,9 @@ def find_program():
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     p.add_argument("--rounds", type=int, default=25)
     options = p.parse_args([] if "pytest" in sys.modules else None)
-    print(f"# seed {options.seed} (repeat with --seed)")
-    rng = random.Random(options.seed)
+    rng = random.Random(choose_seed())
     with tempfile.TemporaryDirectory() as scratch:
         unpacking(rng, pathlib.Path(scratch), options.rounds)
         before = len(FAILED)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """NetCDF-3 files written by netCDF4-python and scipy, read by chunkmill's tests/cm_dump.
 
-    python test_netcdf3_oracle.py [--dump build/debug/tests/cm_dump] [--seed N] [--rounds N]
+    python test_netcdf3_oracle.py [--dump build/debug/tests/cm_dump] [--rounds N]
 
 Every cell, attribute (value and type), dimension and variable is compared with what netCDF4-python
 reads, strings with what xarray decodes. NetCDF-3 files found under $CM_TEST_DATA are compared too.
@@ -38,6 +38,7 @@ except ImportError as why:
     xarray = None
     print(f"# SKIP comparison with xarray: {why}")
 
+from seeds import choose_seed
 from tally import FAILED, check, count
 
 FORMATS = ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]
@@ -248,14 +249,12 @@ def write_scipy(rng, path, version):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--dump", default=os.environ.get("CM_DUMP", "build/debug/tests/cm_dump"))
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
     if not os.access(options.dump, os.X_OK):
         print(f"1..0 # SKIP there is no {options.dump}")
         return 77
-    print(f"# seed {options.seed} (repeat with --seed)")
-    rng = random.Random(options.seed)
+    rng = random.Random(choose_seed())
     with tempfile.TemporaryDirectory() as scratch:
         path = pathlib.Path(scratch) / "f.nc"
         for form in FORMATS:

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Times as text against cftime, every calendar, years -10000 to 10000.
 
-    python test_time_oracle.py [--seed N]
+    python test_time_oracle.py
 
 A zone with a one-digit hour (CF section 4.4 has "-6:00") is left out: cftime ignores it. Needs cftime and build/debug/libchunkmill.so (or CM_LIBRARY). Exit status 77 when one is missing.
 """
-import argparse
 import datetime
 import random
 import re
@@ -23,6 +22,7 @@ except (ImportError, OSError) as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+from seeds import choose_seed
 from tally import FAILED, check
 
 CALENDARS = ["standard", "gregorian", "proleptic_gregorian", "julian", "noleap", "365_day",
@@ -76,11 +76,7 @@ def one(random_, whole):
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    seed = p.parse_args().seed
-    print(f"# seed {seed}")
-    random_ = random.Random(seed)
+    random_ = random.Random(choose_seed())
     done = sum(one(random_, whole) for whole in [True] * 12000 + [False] * 6000)
     check(done > 15000, f"only {done} values were tested")
     print(f"# {done} values")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Zarr stores written by zarr-python, xarray and tensorstore, read by chunkmill's tests/cm_dump.
 
-    python test_zarr_read_oracle.py [--dump build/debug/tests/cm_dump] [--seed N]
+    python test_zarr_read_oracle.py [--dump build/debug/tests/cm_dump]
 
 Every array's cells are compared by a hash over all of them (missing chunks included), and dimension
 names, chunks, shards and attributes by value. Cell values depend on the position. Needs numpy and
@@ -31,6 +31,7 @@ except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+from seeds import choose_seed
 from tally import FAILED, check, count, fnv1a
 
 
@@ -375,14 +376,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--dump", default=os.environ.get("CM_DUMP",
                                                          str(here / "build/debug/tests/cm_dump")))
-    parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     parser.add_argument("--keep", help="folder for the stores, kept")
     options = parser.parse_args()
     if not os.access(options.dump, os.X_OK):
         print(f"1..0 # SKIP no {options.dump}")
         return 77
-    print(f"# seed {options.seed}")
-    rng = random.Random(options.seed)
+    rng = random.Random(choose_seed())
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(options.keep or temporary)
         for part in (zarr_python, xarray_stores, tensorstore_stores):
