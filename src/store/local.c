@@ -12,8 +12,10 @@
  * When a batch has several ranges, the kernel is told all of them before the first is read, so that
  * a disk or network file system works on them at once.
  *
- * A missing parent, or a file where a directory should be, is "no such object", as is a directory
- * in the object's place.
+ * An object is absent when nothing has its name, or one of the directories above it is missing. An
+ * absent chunk reads as fill, so nothing else may look like one: a directory in the object's place,
+ * a file in the place of a directory, and a link to nothing are errors. That costs two more calls
+ * for an absent object.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +51,52 @@ int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *e
 
 static int fail_os(cm_error *err, int e, const char *path, const char *what)
 {
-    int r = e == ESTALE ? cm_error_set(err, CM_ECHANGED, "was replaced while it was read")
-            : e == ENOENT || e == ENOTDIR ? cm_error_set(err, CM_ENOTFOUND, "no such file")
-                                          : cm_error_set_os(err, e, "%s", what);
+    int r = e == ESTALE   ? cm_error_set(err, CM_ECHANGED, "was replaced while it was read")
+            : e == ENOENT ? cm_error_set(err, CM_ENOTFOUND, "no such file")
+                          : cm_error_set_os(err, e, "%s", what);
     if (err)
         err->os_errno = e;
     cm_error_object(err, path);
     return r;
+}
+
+/* The lowest of the names of path, itself included and down to the store's own directory, that
+ * there is, cut out of path. */
+static bool find_existing(const cm_local *s, char *path, struct stat *st)
+{
+    size_t root = strlen(s->path);
+    while (lstat(path, st) != 0) {
+        char *cut = strrchr(path, '/');
+        if (errno != ENOENT && errno != ENOTDIR)
+            return false;
+        if (!cut || cut <= path + root)
+            return false;
+        *cut = 0;
+    }
+    return true;
+}
+
+/* The file at path cannot be opened or looked at, for reason e. Is there really no such object? */
+static int fail_open(const cm_local *s, cm_error *err, int e, const char *path, const char *what)
+{
+    char at[CM_LOCAL_PATH_ROOM];
+    struct stat st, to;
+    snprintf(at, sizeof at, "%s", path);
+    if ((e != ENOENT && e != ENOTDIR) || !find_existing(s, at, &st) || S_ISDIR(st.st_mode) ||
+        (stat(s->path, &to) == 0 && !S_ISDIR(to.st_mode))) /* no store at all */
+        return fail_os(err, e == ENOTDIR ? ENOENT : e, path, what);
+    bool link = S_ISLNK(st.st_mode) && stat(at, &to) != 0;
+    if (link && errno != ENOENT && errno != ENOTDIR)
+        return fail_os(err, errno, at, what);
+    bool whole = strcmp(at, path) == 0;
+    if (!link && (whole || (S_ISLNK(st.st_mode) && S_ISDIR(to.st_mode)))) /* whole: made since */
+        return fail_os(err, ENOENT, path, what);
+    cm_error_set(err, CM_EIO, link ? "%s is a link to nothing" : "%s is not a directory",
+                 whole ? "it" : at + strlen(s->path) + 1);
+    if (err)
+        err->os_errno = link ? ENOENT : ENOTDIR;
+    cm_error_object(err, path);
+    return CM_EIO;
 }
 
 static int version_of(const struct stat *st, const char *path, cm_object_version *out,
@@ -63,7 +104,7 @@ static int version_of(const struct stat *st, const char *path, cm_object_version
 {
     int r = 0;
     if (S_ISDIR(st->st_mode))
-        r = cm_error_set(err, CM_ENOTFOUND, "is a directory");
+        r = cm_error_set(err, CM_EIO, "is a directory");
     else if (!S_ISREG(st->st_mode))
         r = cm_error_set(err, CM_EUNSUP, "is not a regular file");
     if (r) {
@@ -99,23 +140,25 @@ static int local_stat(cm_store *base, const char *key, cm_object_version *out, c
 {
     char path[CM_LOCAL_PATH_ROOM];
     struct stat st;
-    int r = cm_local_key_path((cm_local *)base, key, path, err);
+    const cm_local *s = (const cm_local *)base;
+    int r = cm_local_key_path(s, key, path, err);
     if (r)
         return r;
     if (stat(path, &st) != 0)
-        return fail_os(err, errno, path, "cannot look at it");
+        return fail_open(s, err, errno, path, "cannot look at it");
     return version_of(&st, path, out, err);
 }
 
 /* Open for reading. O_NONBLOCK: a FIFO in the place of a file must not hang us. */
-static int open_object(const char *path, int *fd, cm_object_version *version, cm_error *err)
+static int open_object(const cm_local *s, const char *path, int *fd, cm_object_version *version,
+                       cm_error *err)
 {
     struct stat st;
     do
         *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (*fd < 0 && errno == EINTR);
     if (*fd < 0)
-        return fail_os(err, errno, path, "cannot open");
+        return fail_open(s, err, errno, path, "cannot open");
     int r = fstat(*fd, &st) != 0 ? fail_os(err, errno, path, "cannot look at it")
                                  : version_of(&st, path, version, err);
     if (r) {
@@ -179,7 +222,7 @@ static int get_once(const cm_local *s, const char *path, const cm_range *ranges,
                     const cm_object_version *want, cm_object_version *got, cm_error *err)
 {
     int fd;
-    int r = open_object(path, &fd, got, err);
+    int r = open_object(s, path, &fd, got, err);
     if (r)
         return r;
     if (!is_unknown(want) && !same(want, got))
@@ -229,7 +272,7 @@ static int local_get_all(cm_store *base, const char *key,
     int fd;
     int r = cm_local_key_path(s, key, path, err);
     if (r == 0)
-        r = open_object(path, &fd, &got, err);
+        r = open_object(s, path, &fd, &got, err);
     if (r)
         return r;
     if (version && !is_unknown(version) && !same(version, &got)) {

@@ -48,7 +48,9 @@ typedef int (*cm_list_fn)(void *user, const char *name, bool is_prefix, uint64_t
 typedef int (*cm_produce_fn)(void *user, cm_write_fn write, void *to, cm_error *err);
 
 typedef struct cm_store_vt {
-    /* Size and version. CM_ENOTFOUND when there is no such object. */
+    /* Size and version. CM_ENOTFOUND when there is no such object, here and in all reads. What has
+     * its name and is none (a directory, a link to nothing, a file in the place of a directory of
+     * the name) is CM_EIO, for absent chunks read as fill. */
     int (*stat)(cm_store *s, const char *key, cm_object_version *out, cm_error *err);
 
     /* Read n ranges. dst of nbytes each, in any order. *version: in, the version they must come

@@ -354,6 +354,37 @@ def test_odd_sources(run, tmp_path):
     assert names(tmp_path) == ["empty", "folder", "in.zarr", "loop"]
 
 
+@pytest.mark.parametrize("form", ["2.", "2/", "3.", "3/", "shards"])
+def test_no_object_is_fill_but_an_absent_one(run, tmp_path, form):
+    """A folder for a chunk, a file for a folder, a link to nothing: errors that name the key."""
+    path = tmp_path / "in.zarr"
+    more = {"shards": (8, 4)} if form == "shards" else {
+        "zarr_format": int(form[0]),
+        "chunk_key_encoding": {"name": "v2" if form[0] == "2" else "default", "separator": form[1]}}
+    z = zarr.create_array(str(path), name="a", shape=(16, 8), chunks=(2, 4), dtype="i4", fill_value=-1, **more)
+    z[...] = numbers((16, 8))
+    for nested in ([False, True] if form in ("2/", "3/", "shards") else [False]):
+        key = {"2.": "1.1", "2/": "1/1", "3.": "c.1.1", "3/": "c/1/1", "shards": "c/1/1"}[form]
+        key = "a/" + (os.path.dirname(key) if nested else key)
+        kept = tmp_path / "kept"
+        (path / key).rename(kept)
+        makes = [lambda p: p.touch(), lambda p: p.symlink_to("nowhere")] + [lambda p: p.mkdir()] * (not nested)
+        for make in makes:
+            make(path / key)
+            for command in (["rechunk", path, tmp_path / "out.zarr", "-q"], ["values", path, "a"],
+                            ["diff", path, path, "-q"]):
+                done = run(*command)
+                failed(done, done.code, key)
+                assert done.code in (3, 5), done
+            assert run("verify", path, "-q").code != 0
+            os.rmdir(path / key) if (path / key).is_dir() else os.unlink(path / key)
+        assert run("rechunk", path, tmp_path / "out.zarr", "-q").code == 0  # absent is absent
+        got = zarr.open_array(str(tmp_path / "out.zarr"), path="a", mode="r")[...]
+        assert (got == -1).sum() > 0 and (got[0] == numbers((16, 8))[0]).all()
+        shutil.rmtree(tmp_path / "out.zarr")
+        kept.rename(path / key)
+
+
 NAMES = ["a b.zarr", "new\nline.zarr", "quote'\"s.zarr", "漢字🌍.zarr", "-x.zarr", "%s%n.zarr", "a;rm -rf.zarr", "\\back.zarr",
          "x" * 200 + ".zarr", "b=c,d:e.zarr", "[1-2]*.zarr", "\udcff\udcfe.zarr", "..zarr", "~.zarr"]
 
