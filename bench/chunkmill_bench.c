@@ -74,10 +74,10 @@ static void *reader(void *arg)
     boxes *b = arg;
     int nd = cm_array_ndim(b->array);
     const int64_t *shape = cm_array_shape(b->array);
-    void *buffer = malloc(b->nbytes);
+    void *buffer = fresh(b->nbytes);
     for (;;) {
         int64_t i = atomic_fetch_add(&b->next, 1), lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
-        if (!buffer || i >= b->total || b->failed)
+        if (i >= b->total || b->failed)
             break;
         for (int k = nd - 1; k >= 0; k--) {
             lo[k] = i % b->grid[k] * b->step[k];
@@ -89,7 +89,7 @@ static void *reader(void *arg)
         if (cm_array_read(b->ctx, b->array, lo, n, buffer, NULL, NULL, &err))
             b->failed = fail(&err);
     }
-    free(buffer);
+    munmap(buffer, b->nbytes);
     return NULL;
 }
 

@@ -121,6 +121,77 @@ static void round_trip(const one *o, cm_codec_work *work, size_t n, uint64_t *st
     unguard(data, n);
 }
 
+typedef struct {
+    uint8_t *bytes;
+    size_t nbytes, room, fail_at;
+} collected;
+
+static int collect(void *to, const void *data, size_t nbytes, cm_error *e)
+{
+    collected *c = to;
+    if (c->nbytes + nbytes > c->fail_at)
+        return cm_error_set(e, CM_ENOSPC, "full");
+    TAP_OK(nbytes <= c->room - c->nbytes);
+    memcpy(c->bytes + c->nbytes, data, nbytes);
+    c->nbytes += nbytes;
+    return 0;
+}
+
+/* Fed in pieces of any length: what was written decodes to the whole. */
+static void stream(const one *o, cm_codec_work *work, size_t n, uint64_t *state)
+{
+    const cm_codec *c = o->codec;
+    uint8_t *data = make_data(n, state), *dec = guarded(n);
+    size_t bound = c->cls->bound(c, n) + 1000, ndec = 0;
+    for (int full = 0; full < 2; full++) {
+        collected out = {guarded(bound), 0, bound, full ? n / 8 : SIZE_MAX};
+        int r = c->cls->stream_begin(c, work, n, &err);
+        for (size_t at = 0; !r && (at < n || n == 0);) {
+            size_t k = 1 + tap_random(state) % (n / 3 + 1);
+            uint8_t *piece;
+            k = k < n - at ? k : n - at;
+            piece = guarded(k);
+            memcpy(piece, data + at, k);
+            r = c->cls->stream_feed(c, work, piece, k, at + k == n, collect, &out, &err);
+            unguard(piece, k); /* what was fed may go at once */
+            at += k;
+            if (n == 0)
+                break;
+        }
+        if (full) {
+            TAP_OK(r == CM_ENOSPC || (r == 0 && out.nbytes <= n / 8));
+        } else {
+            TAP_CALL(r, &err);
+            TAP_CALL(c->cls->decode(c, work, out.bytes, out.nbytes, dec, n, &ndec, &err), &err);
+            TAP_OK(ndec == n && memcmp(data, dec, n) == 0);
+        }
+        unguard(out.bytes, bound);
+    }
+    cm_error_clear(&err);
+    unguard(dec, n);
+    unguard(data, n);
+}
+
+static void encoded_in_pieces(void)
+{
+    one codecs[MAX_CODECS];
+    int n = all_codecs(codecs), streams = 0;
+    cm_codec_work *work;
+    TAP_CALL(cm_codec_work_new(&work, &err), &err);
+    uint64_t state = seed;
+    for (int i = 0; i < n; i++) {
+        const cm_codec_class *cls = codecs[i].codec->cls;
+        streams += cls->stream_feed != NULL;
+        TAP_OK(!cls->stream_feed == !cls->stream_begin &&
+               !cls->stream_feed == !cls->stream_scratch);
+        for (int k = 0; k < NSIZES && cls->stream_feed; k++)
+            stream(&codecs[i], work, sizes[k], &state);
+    }
+    TAP_OK(streams > 0);
+    cm_codec_work_free(work);
+    free_codecs(codecs, n);
+}
+
 static void every_codec_gives_the_bytes_again(void)
 {
     one codecs[MAX_CODECS];
@@ -206,6 +277,7 @@ int main(void)
 {
     seed = tap_seed();
     TAP_RUN(every_codec_gives_the_bytes_again);
+    TAP_RUN(encoded_in_pieces);
     TAP_RUN(hostile_frames_stay_inside);
     return tap_done();
 }

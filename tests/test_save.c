@@ -15,11 +15,14 @@ static uint64_t seed;
 typedef struct field {
     int ndim;
     int64_t shape[4];
+    int64_t fill_below; /* cells before this index of axis 0 hold the fill value */
 } field;
 
 static uint32_t value_at(const field *f, const int64_t *x)
 {
     uint64_t v = 0;
+    if (f->ndim && x[0] < f->fill_below)
+        return 0;
     for (int i = 0; i < f->ndim; i++)
         v = v * (uint64_t)f->shape[i] + (uint64_t)x[i];
     return (uint32_t)(v * 2654435761u);
@@ -82,7 +85,7 @@ static const char *const mode_names[] = {"auto", "sweep", "reread", "spill"};
 
 static int one(const char *path, int mode, uint64_t memory, int threads, const field *f,
                const int64_t *source, const int64_t *chunk, const int64_t *shard, int format,
-               const char *codec, cm_error *err)
+               const char *codec, bool skip_empty, cm_error *err)
 {
     cm_context_options co;
     cm_context *ctx = NULL;
@@ -122,6 +125,7 @@ static int one(const char *path, int mode, uint64_t memory, int threads, const f
     so.zarr_format = format;
     so.mode = (cm_save_mode)mode;
     so.overwrite = true;
+    so.skip_empty = skip_empty;
     if (!r)
         r = cm_save_plan(ctx, ds, NULL, 0, path, &so, &save, err);
     if (!r)
@@ -163,7 +167,8 @@ static void random_saves(void)
         cm_error err;
         cm_error_clear(&err);
         int r = one(path, mode, 16000000 + (uint64_t)between(0, 100000000), (int)between(1, 4), &f,
-                    source, chunk, sharded ? shard : NULL, format, codecs[between(0, 3)], &err);
+                    source, chunk, sharded ? shard : NULL, format, codecs[between(0, 3)],
+                    between(0, 1), &err);
         if (r == CM_ELIMIT && mode == 1) {
             refused++;
             continue;
@@ -202,7 +207,7 @@ static void larger_than_memory(void)
             cm_error err;
             cm_error_clear(&err);
             int r = one(path, mode, i == 6 ? 64000000 : 16000000, 2, &f, cases[i].source,
-                        cases[i].chunk, NULL, 3, "zstd:1", &err);
+                        cases[i].chunk, NULL, 3, "zstd:1", false, &err);
             if (r && !(mode == 1 && r == CM_ELIMIT)) {
                 char line[2048];
                 TAP_OK(r == 0);
@@ -214,6 +219,39 @@ static void larger_than_memory(void)
         }
 }
 
+/* Chunks of more than a megabyte that come out of a spill are read, encoded and put in slabs. */
+static void chunks_in_slabs(void)
+{
+    static const char *const codecs[] = {"none", "zstd:1", "zstd:9", "blosc:lz4:5:shuffle"};
+    for (int round = 0; round < 40; round++) {
+        field f = {.ndim = (int)between(1, 3)};
+        int64_t source[4] = {0}, chunk[4] = {0};
+        uint64_t started = seed;
+        int64_t inner = 1;
+        for (int i = f.ndim - 1; i > 0; i--) {
+            chunk[i] = between(1, 25);
+            f.shape[i] = chunk[i] * between(0, 2) + between(1, 20);
+            source[i] = between(1, f.shape[i]);
+            inner *= chunk[i];
+        }
+        chunk[0] = (1 << 18) / inner + between(0, 20000);
+        f.shape[0] = chunk[0] * between(0, 1) + between(1, chunk[0]);
+        source[0] = between(1 + f.shape[0] / 40, f.shape[0]);
+        f.fill_below = between(0, 1) ? between(0, f.shape[0]) : 0;
+        char path[300];
+        sprintf(path, "%s/c", root);
+        cm_error err;
+        cm_error_clear(&err);
+        int r = one(path, CM_MODE_SPILL, 160000000, 2, &f, source, chunk, NULL, (int)between(2, 3),
+                    codecs[between(0, 3)], between(0, 1), &err);
+        if (!TAP_OK(r == 0)) {
+            char line[2048];
+            printf("# round %d (seed %llu): %s\n", round, (unsigned long long)started,
+                   cm_error_line(&err, line, sizeof line));
+        }
+    }
+}
+
 int main(void)
 {
     seed = tap_seed();
@@ -223,6 +261,7 @@ int main(void)
         return 1;
     TAP_RUN(random_saves);
     TAP_RUN(larger_than_memory);
+    TAP_RUN(chunks_in_slabs);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", root);
     if (system(command) != 0)

@@ -34,6 +34,28 @@ static int put(cm_store *s, const char *key, const char *text, unsigned flags, c
     return s->vt->put(s, key, &iov, 1, flags, err);
 }
 
+/* An object made in pieces of 1, 2, 3... bytes; fails when it should come to `fail_at`. */
+typedef struct made {
+    const char *text;
+    size_t fail_at;
+} made;
+
+static int make(void *user, cm_write_fn write, void *to, cm_error *err)
+{
+    const made *m = user;
+    size_t at = 0, n = strlen(m->text);
+    for (size_t step = 1; at < n; step++) {
+        size_t k = step < n - at ? step : n - at;
+        if (at >= m->fail_at)
+            return cm_error_set(err, CM_EDATA, "cannot go on");
+        int r = write(to, m->text + at, k, err);
+        if (r)
+            return r;
+        at += k;
+    }
+    return 0;
+}
+
 static void expect(cm_store *s, const char *key, const char *want)
 {
     cm_error err = {0};
@@ -101,6 +123,19 @@ static void puts_and_gets(void)
     char *text = NULL;
     TAP_EQ(cm_store_read_text(s, "a/b", 100, &text, NULL, NULL), other);
     TAP_EQ(cm_store_read_text(s, "new/below", 100, &text, NULL, NULL), other);
+
+    made m = {"made of pieces, one after the other", SIZE_MAX};
+    TAP_CALL(s->vt->put_from(s, "made", make, &m, 0, &err), &err);
+    expect(s, "made", m.text);
+    TAP_EQ(s->vt->put_from(s, "made", make, &m, CM_PUT_IF_ABSENT, &err), CM_EEXIST);
+    made half = {"another text", 5}, none = {"", SIZE_MAX};
+    TAP_EQ(s->vt->put_from(s, "made", make, &half, 0, &err), CM_EDATA);
+    expect(s, "made", m.text);
+    TAP_EQ(s->vt->put_from(s, "half", make, &half, 0, &err), CM_EDATA);
+    expect(s, "half", NULL);
+    cm_error_clear(&err);
+    TAP_CALL(s->vt->put_from(s, "none", make, &none, 0, &err), &err);
+    expect(s, "none", "");
 
     cm_object_version v = {0}, w = {0};
     TAP_CALL(s->vt->stat(s, "a/b/c", &v, &err), &err);

@@ -42,6 +42,9 @@ typedef struct cm_read_cost {
     uint64_t max_chunk_nbytes;   /* decoded, of the largest; 0 where any part can be read alone */
     uint64_t max_encoded_nbytes; /* encoded; exact where the table knows it */
     uint64_t max_scratch_nbytes; /* of the codecs */
+    /* Every chunk lies whole inside the shape and is decoded straight into memory that holds it in
+     * one run: max_chunk_nbytes are then not needed beside it. */
+    bool in_place;
 } cm_read_cost;
 
 /* Where chunk boundaries lie along one axis: what planners cut by. Either regular: 0, size,

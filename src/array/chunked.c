@@ -278,6 +278,7 @@ static cm_read_cost cost(cm_array *base)
     cm_read_cost r = {0};
     if (base->raw) {
         r.max_scratch_nbytes = 1 << 20;
+        r.in_place = true;
         return r;
     }
     size_t stored = cm_chain_stored_nbytes(c);
@@ -291,6 +292,9 @@ static cm_read_cost cost(cm_array *base)
             r.max_encoded_nbytes = known;
     }
     r.max_scratch_nbytes = cm_chain_decode_scratch(c, stored) + (1 << 20);
+    r.in_place = c == a->chain && c->a2b == CM_A2B_BYTES && !a->unpack && !cm_chain_reorders(c);
+    for (int i = 0; i < base->ndim; i++)
+        r.in_place = r.in_place && base->shape[i] % c->shape[i] == 0;
     return r;
 }
 

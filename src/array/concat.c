@@ -84,10 +84,21 @@ static cm_axis_grid concat_grid(const cm_array *a, int axis)
         .length = a->shape[axis], .size = g->size, .ncuts = g->ncuts, .cuts = g->cuts};
 }
 
+/* Do chunks of part k span as much of the other axes as the grid's do? */
+static bool spans_grid(const concat *c, size_t k)
+{
+    for (int i = 0; i < c->base.ndim; i++) {
+        cm_axis_grid g = cm_array_grid(c->parts[k], i);
+        if (i != c->axis && (g.ncuts || c->grid[i].ncuts || g.size != c->grid[i].size))
+            return false;
+    }
+    return true;
+}
+
 static cm_read_cost concat_cost(cm_array *a)
 {
     const concat *c = (const concat *)a;
-    cm_read_cost most = {0};
+    cm_read_cost most = {.in_place = true};
     for (size_t k = 0; k < c->nparts; k++) {
         if (c->begin[k] == c->begin[k + 1])
             continue;
@@ -98,6 +109,7 @@ static cm_read_cost concat_cost(cm_array *a)
             most.max_encoded_nbytes = one.max_encoded_nbytes;
         if (one.max_scratch_nbytes > most.max_scratch_nbytes)
             most.max_scratch_nbytes = one.max_scratch_nbytes;
+        most.in_place = most.in_place && one.in_place && (c->parts[k]->raw || spans_grid(c, k));
     }
     return most;
 }

@@ -155,8 +155,7 @@ static uint32_t swap_of(cm_dtype dtype, bool stored_big)
 static void *direct_target(const cm_sink *s, const cm_piece *p)
 {
     const cm_chain *c = p->chain;
-    if (c->a2b != CM_A2B_BYTES || c->transposed || p->nmaps || p->unpack ||
-        swap_of(c->dtype, c->big_endian))
+    if (c->a2b != CM_A2B_BYTES || cm_chain_reorders(c) || p->nmaps || p->unpack)
         return NULL;
     for (int i = 0; i < c->ndim; i++)
         if (p->src[i] != 0 || p->n[i] != c->shape[i])

@@ -47,7 +47,9 @@ static cm_axis_grid mapped_grid(const cm_array *a, int axis)
 
 static cm_read_cost mapped_cost(cm_array *a)
 {
-    return cm_array_cost(((mapped *)a)->src);
+    cm_read_cost cost = cm_array_cost(((mapped *)a)->src);
+    cost.in_place = cost.in_place && a->raw;
+    return cost;
 }
 
 static void mapped_free(cm_array *a)

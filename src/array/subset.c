@@ -53,7 +53,9 @@ static cm_axis_grid subset_grid(const cm_array *a, int axis)
 
 static cm_read_cost subset_cost(cm_array *a)
 {
-    return cm_array_cost(((subset *)a)->src);
+    cm_read_cost cost = cm_array_cost(((subset *)a)->src);
+    cost.in_place = cost.in_place && a->raw;
+    return cost;
 }
 
 static void subset_free(cm_array *a)

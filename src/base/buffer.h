@@ -12,6 +12,9 @@
 
 #include "chunkmill/error.h"
 
+/* Where bytes go that are made piece by piece: takes the next nbytes, or says why not. */
+typedef int (*cm_write_fn)(void *to, const void *data, size_t nbytes, cm_error *err);
+
 typedef struct cm_buffer {
     uint8_t *data;
     size_t nbytes, capacity, max;

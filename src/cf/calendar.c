@@ -227,5 +227,5 @@ bool cm_date_of_instant(cm_calendar c, cm_instant t, cm_date *out)
     out->second = (int)(second % 60);
     out->minute = (int)(second / 60 % 60);
     out->hour = (int)(second / 3600);
-    return out->year <= CM_MAX_YEAR && out->year >= -CM_MAX_YEAR;
+    return out->year < CM_MAX_YEAR && out->year > -CM_MAX_YEAR;
 }

@@ -55,7 +55,8 @@ bool cm_calendar_day(cm_calendar c, int64_t year, int month, int day, int64_t *o
 void cm_calendar_date(cm_calendar c, int64_t number, int64_t *year, int *month, int *day);
 
 /* The same with the time of day. false as cm_calendar_day, or when the time of day is not one, or
- * the instant is beyond CM_MAX_YEAR. */
+ * the instant is beyond CM_MAX_YEAR. The way back stops before that year, so that what it gives has
+ * nine digits and a year after it. */
 bool cm_instant_of_date(cm_calendar c, const cm_date *date, cm_instant *out);
 bool cm_date_of_instant(cm_calendar c, cm_instant t, cm_date *out);
 

@@ -92,6 +92,13 @@ void cm_chain_unref(cm_chain *chain)
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
+bool cm_chain_reorders(const cm_chain *chain)
+{
+    bool native_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    return chain->transposed ||
+           (cm_dtype_word(chain->dtype) > 1 && chain->big_endian != native_big);
+}
+
 bool cm_chain_size_known(const cm_chain *chain)
 {
     return chain->a2b == CM_A2B_BYTES || chain->a2b == CM_A2B_CUSTOM;

@@ -152,3 +152,29 @@ int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src,
     *nout = n;
     return 0;
 }
+
+bool cm_chain_streams(const cm_chain *chain)
+{
+    return chain->a2b == CM_A2B_BYTES && !chain->transposed &&
+           (chain->nstages == 0 || (chain->nstages == 1 && chain->stages[0]->cls->stream_feed));
+}
+
+size_t cm_chain_stream_scratch(const cm_chain *chain, size_t stored_nbytes)
+{
+    const cm_codec *s = chain->nstages ? chain->stages[0] : NULL;
+    return s ? s->cls->stream_scratch(s, stored_nbytes) : 0;
+}
+
+int cm_chain_stream_begin(const cm_chain *chain, cm_codec_work *work, size_t nstored, cm_error *err)
+{
+    const cm_codec *s = chain->nstages ? chain->stages[0] : NULL;
+    return s ? s->cls->stream_begin(s, work, nstored, err) : 0;
+}
+
+int cm_chain_stream_feed(const cm_chain *chain, cm_codec_work *work, const void *src, size_t nsrc,
+                         bool last, cm_write_fn write, void *to, cm_error *err)
+{
+    const cm_codec *s = chain->nstages ? chain->stages[0] : NULL;
+    return s ? s->cls->stream_feed(s, work, src, nsrc, last, write, to, err)
+             : write(to, src, nsrc, err);
+}

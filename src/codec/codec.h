@@ -70,6 +70,14 @@ typedef struct cm_codec_class {
     int (*view)(const cm_codec *codec, const void *src, size_t nsrc, size_t *offset, size_t *nbytes,
                 cm_error *err);
 
+    /* Encoding piece by piece, for chunks that nobody wants to hold whole; NULL for codecs that
+     * cannot. begin: n bytes will come. feed: the next of them; what is encoded so far is written,
+     * all of it when `last`. stream_scratch: memory for that, in all. */
+    int (*stream_begin)(const cm_codec *codec, cm_codec_work *work, size_t n, cm_error *err);
+    int (*stream_feed)(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
+                       bool last, cm_write_fn write, void *to, cm_error *err);
+    size_t (*stream_scratch)(const cm_codec *codec, size_t n);
+
     /* Exact encoded size of n bytes if it is a function of n (shuffle: n, crc32c: n + 4), which is
      * what a shard's index needs; NULL for compressors. */
     size_t (*encoded_size)(const cm_codec *codec, size_t n);
@@ -203,6 +211,9 @@ bool cm_chain_equal(const cm_chain *a, const cm_chain *b);
 /* The same, and configured alike: what one encodes the other would have encoded the same way. */
 bool cm_chain_identical(const cm_chain *a, const cm_chain *b);
 
+/* Do stored cells differ from those in memory in their order or in the order of their bytes? */
+bool cm_chain_reorders(const cm_chain *chain);
+
 /* Bytes of one decoded chunk as stored (after the array stages, before bytes-to-bytes): nelem *
  * stored_size. Checked at making: fits size_t. */
 size_t cm_chain_stored_nbytes(const cm_chain *chain);
@@ -233,6 +244,16 @@ int cm_chain_decode(const cm_chain *chain, cm_codec_work *work, uint32_t skip_ma
                     cm_error *err);
 int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src, size_t nsrc,
                     void *dst, size_t capacity, size_t *nout, void *scratch, cm_error *err);
+
+/* Encoding a chunk piece by piece: see cm_codec_class. Possible when its cells are stored in C
+ * order and there is no stage, or one that can. Pieces are whole cells in the order of storage,
+ * nstored bytes in all. */
+bool cm_chain_streams(const cm_chain *chain);
+size_t cm_chain_stream_scratch(const cm_chain *chain, size_t stored_nbytes);
+int cm_chain_stream_begin(const cm_chain *chain, cm_codec_work *work, size_t nstored,
+                          cm_error *err);
+int cm_chain_stream_feed(const cm_chain *chain, cm_codec_work *work, const void *src, size_t nsrc,
+                         bool last, cm_write_fn write, void *to, cm_error *err);
 
 /* vlen-utf8 (numcodecs VLenUTF8): decode src into nelem views whose bytes are inside src (no
  * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may

@@ -86,6 +86,13 @@ static size_t zstd_scratch(const cm_codec *codec, size_t n, bool encoding)
     return cm_zstd_nbytes(self(codec)->level, n, encoding);
 }
 
+static int failed(size_t code, size_t nsrc, cm_error *err)
+{
+    return cm_error_set(
+        err, ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation ? CM_ENOMEM : CM_EINVAL,
+        "zstd: cannot encode %zu bytes: %s", nsrc, ZSTD_getErrorName(code));
+}
+
 static int zstd_encode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
                        void *dst, size_t capacity, size_t *nout, cm_error *err)
 {
@@ -94,11 +101,48 @@ static int zstd_encode(const cm_codec *codec, cm_codec_work *work, const void *s
         return CM_ENOMEM;
     size_t n = ZSTD_compress2(c, dst, capacity, src, nsrc);
     if (ZSTD_isError(n))
-        return cm_error_set(
-            err, ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation ? CM_ENOMEM : CM_EINVAL,
-            "zstd: cannot encode %zu bytes: %s", nsrc, ZSTD_getErrorName(n));
+        return failed(n, nsrc, err);
     *nout = n;
     return 0;
+}
+
+/* Streaming: libzstd copies what it still has to look back at, so memory is the window's and does
+ * not grow with the chunk. The size is declared at the beginning, for readers that want it in the
+ * frame's header. */
+static size_t zstd_stream_scratch(const cm_codec *codec, size_t n)
+{
+    return ZSTD_estimateCStreamSize_usingCParams(ZSTD_getCParams(self(codec)->level, n, 0)) +
+           ZSTD_CStreamOutSize();
+}
+
+static int zstd_stream_begin(const cm_codec *codec, cm_codec_work *work, size_t n, cm_error *err)
+{
+    ZSTD_CCtx *c = cm_work_zstd_encoder(work, self(codec)->level, self(codec)->checksum, err);
+    if (!c)
+        return CM_ENOMEM;
+    size_t a = ZSTD_CCtx_reset(c, ZSTD_reset_session_only);
+    size_t b = ZSTD_isError(a) ? a : ZSTD_CCtx_setPledgedSrcSize(c, n);
+    return ZSTD_isError(b) ? failed(b, n, err) : 0;
+}
+
+static int zstd_stream_feed(const cm_codec *codec, cm_codec_work *work, const void *src,
+                            size_t nsrc, bool last, cm_write_fn write, void *to, cm_error *err)
+{
+    ZSTD_CCtx *c = cm_work_zstd_encoder(work, self(codec)->level, self(codec)->checksum, err);
+    size_t room = ZSTD_CStreamOutSize();
+    void *piece = c ? cm_work_bytes(work, room, err) : NULL;
+    if (!piece)
+        return CM_ENOMEM;
+    ZSTD_inBuffer in = {src, nsrc, 0};
+    for (;;) {
+        ZSTD_outBuffer out = {piece, room, 0};
+        size_t left = ZSTD_compressStream2(c, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+        if (ZSTD_isError(left))
+            return failed(left, nsrc, err);
+        int r = out.pos ? write(to, piece, out.pos, err) : 0;
+        if (r || (last ? left == 0 : in.pos == in.size))
+            return r;
+    }
 }
 
 /* Length of the frame that begins at src: checked magic number, all of its blocks there. */
@@ -182,6 +226,9 @@ const cm_codec_class cm_class_zstd = {
     .scratch = zstd_scratch,
     .encode = zstd_encode,
     .decode = zstd_decode,
+    .stream_begin = zstd_stream_begin,
+    .stream_feed = zstd_stream_feed,
+    .stream_scratch = zstd_stream_scratch,
     .text = zstd_text,
     .equal = zstd_equal,
 };

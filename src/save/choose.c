@@ -204,6 +204,27 @@ static int cut_blocks(cm_part *p, cm_error *err)
     return 0;
 }
 
+static int64_t longest_block(const cm_part *p, int i)
+{
+    int64_t longest = 1;
+    for (int64_t k = 0; k < p->nblocks[i]; k++)
+        longest = cm_max_i64(longest, p->block_cuts[i][k + 1] - p->block_cuts[i][k]);
+    return longest;
+}
+
+/* Is every source chunk one run of its block's memory, and decoded straight into it? */
+static bool chunks_span_blocks(const cm_part *p)
+{
+    bool together = cm_array_cost(p->source).in_place, inner = false;
+    for (int i = 0; i < p->ndim; i++) {
+        cm_axis_grid g = cm_part_grid(p, i);
+        int64_t chunk = cm_axis_longest(&g);
+        together = together && (!inner || chunk == longest_block(p, i));
+        inner = inner || chunk > 1;
+    }
+    return together;
+}
+
 static uint64_t unit_nbytes(const cm_part *p)
 {
     uint64_t n = cm_unit_tile_nbytes(p);
@@ -221,6 +242,12 @@ static int choose_spill(cm_save *save, cm_part *p, uint64_t encode, uint64_t dec
         p->tile[i] = 1;
     }
     encode += 1 << 20;
+    p->slab = 0;
+    if (cm_stream_rows(p)) {
+        p->slab = cm_stream_rows(p);
+        unit = unit / (uint64_t)p->layout.chunk[0] * (uint64_t)p->slab;
+        encode = cm_stream_worker_nbytes(p);
+    }
     if (unit + encode > save->memory)
         return too_large(save, p, unit + encode, err);
     if (source + decode > save->memory)
@@ -234,14 +261,12 @@ static int choose_spill(cm_save *save, cm_part *p, uint64_t encode, uint64_t dec
     p->slide = -1;
     p->reread = 1;
     p->memory[0] = p->dtype.size;
-    for (int i = 0; i < p->ndim; i++) {
-        int64_t longest = 1;
-        for (int64_t k = 0; k < p->nblocks[i]; k++)
-            longest = cm_max_i64(longest, p->block_cuts[i][k + 1] - p->block_cuts[i][k]);
-        p->memory[0] *= (uint64_t)longest;
-    }
+    for (int i = 0; i < p->ndim; i++)
+        p->memory[0] *= (uint64_t)longest_block(p, i);
     p->memory[1] = unit;
     p->worker[0] = decode;
+    if (chunks_span_blocks(p))
+        p->worker[0] -= cm_array_cost(p->source).max_chunk_nbytes;
     p->worker[1] = encode;
     return 0;
 }

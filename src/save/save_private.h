@@ -6,6 +6,7 @@
  *   tasks.c     variables -> numbered tasks in batches; running them
  *   tile.c      one task of sweep or re-read: source region -> tiles -> units
  *   spill.c     the scratch file: tasks that fill it, and the array that it is read back as
+ *   stream.c    one task that reads rows of a chunk, encodes and puts them as they come
  *   unit.c      tiles -> encoded chunks and shards -> put
  *   target.c    where it is written, and how it appears under its name
  *   describe.c  the plan as JSON, warnings
@@ -49,6 +50,7 @@ typedef struct cm_part {
     int64_t *block_cuts[CM_MAX_DIMS]; /* nblocks + 1 positions; owned */
     int64_t nblocks[CM_MAX_DIMS];
     struct cm_spill *spill;
+    int64_t slab; /* spill: rows of a chunk that a task holds at a time, 0: all of a unit */
 
     int64_t boxes[CM_MAX_DIMS]; /* phase 1 tasks along each axis */
     int64_t tasks[2];
@@ -122,6 +124,14 @@ cm_array *cm_spill_array(const struct cm_spill *spill);
 void cm_spill_consumed(struct cm_spill *spill, int64_t task);
 void cm_spill_close(struct cm_spill *spill);
 
+/* stream.c: one phase 1 task of a part with a slab. rows: how many a slab should have, 0 when
+ * chunks cannot be encoded so, or it would save little; nbytes: of everything that a task then
+ * takes. */
+int64_t cm_stream_rows(const cm_part *part);
+uint64_t cm_stream_worker_nbytes(const cm_part *part);
+int cm_stream_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, cm_tally *tally,
+                  cm_error *err);
+
 /* unit.c: some units in memory, one tile per chunk, and what becomes of them. */
 typedef struct cm_units {
     cm_save *save;
@@ -142,6 +152,13 @@ uint64_t cm_unit_worker_nbytes(const cm_part *part);
 int64_t cm_unit_nchunks(const cm_part *part, int axis);
 /* Set a whole tile to the fill value: one that reaches beyond the shape, before it is read into. */
 void cm_unit_pad(const cm_part *part, void *tile);
+/* Are chunks that hold only fill left out? */
+bool cm_unit_skips_fill(const cm_save *save, const cm_part *part);
+/* A unit of so many bytes was put. */
+void cm_unit_count(cm_tally *tally, uint64_t nbytes);
+/* Say in err, which is set, that it was about writing the unit at coord. */
+int cm_unit_name_error(const cm_save *save, const cm_part *part, const int64_t *coord,
+                       cm_error *err);
 /* Encode and put all of them; the tiles' content is lost. */
 int cm_units_write(cm_units *units, int workers, cm_error *err);
 

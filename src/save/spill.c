@@ -1,8 +1,11 @@
 /* save/spill.c: the scratch file of one variable.
  *
- *     phase 0   a task reads a block of whole source chunks, each once, into pieces (block x tile),
- *               and writes every piece with one pwrite to its place
+ *     phase 0   a task reads a block of whole source chunks, each once, and writes every piece of
+ *               it (block x tile) to its place, packing the cells on the way
  *     phase 1   a tile's pieces lie together, so a task reads one range, and frees it
+ *
+ * The block is plain memory in C order: a source chunk that spans it is decoded straight into it,
+ * and what packing copies goes through the core's cache.
  *
  * The file is in destination order: tiles in C order of their grid, in a tile the pieces in C order
  * of the blocks, in a piece the cells in C order. Because tiles and blocks are grids, a piece's
@@ -17,9 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "array/workspace.h"
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "nd/copy.h"
 #include "save/save_private.h"
+
+enum { PACKED = 256 << 10 }; /* bytes that are put together for one write; in the core's cache */
 
 typedef struct spill_store {
     cm_store base;
@@ -300,81 +307,119 @@ void cm_spill_consumed(cm_spill *s, int64_t task)
 typedef struct fill_task {
     cm_save *save;
     cm_spill *spill;
-    int64_t t0[CM_MAX_DIMS], count[CM_MAX_DIMS];
-    cm_tiles tiles;
+    cm_box block;
+    const char *cells; /* of the block, C order */
+    int64_t strides[CM_MAX_DIMS];
+    int64_t t0[CM_MAX_DIMS], count[CM_MAX_DIMS]; /* tiles that it touches */
+    cm_workspace **workspaces;
     cm_tally *tally;
 } fill_task;
 
+/* The box, part of one piece, packed by the worker unless its cells lie together anyway. */
+static int write_part(const fill_task *f, cm_workspace *ws, const cm_box *part, uint64_t at,
+                      cm_error *err)
+{
+    const cm_part *p = f->spill->part;
+    int64_t dense[CM_MAX_DIMS], step = p->dtype.size;
+    const char *cells = f->cells;
+    bool together = true;
+    for (int i = p->ndim - 1; i >= 0; i--) {
+        dense[i] = step;
+        together = together && (part->n[i] == 1 || f->strides[i] == step);
+        step *= part->n[i];
+        cells += (part->lo[i] - f->block.lo[i]) * f->strides[i];
+    }
+    if (!together) {
+        cm_nd_copy(p->ndim, part->n, p->dtype.size, ws->mapped[0].data, dense, cells, f->strides,
+                   0);
+        cells = ws->mapped[0].data;
+    }
+    return write_all(f->spill->store.fd, cells, (size_t)step, at, err);
+}
+
+/* One piece, in parts of at most PACKED bytes that follow each other in the file. */
 static int write_piece(void *arg, int64_t index, int worker, cm_error *err)
 {
     fill_task *f = arg;
-    cm_part *p = f->spill->part;
-    int64_t t[CM_MAX_DIMS], rest = index;
+    const cm_spill *s = f->spill;
+    const cm_part *p = s->part;
+    int64_t t[CM_MAX_DIMS], count[CM_MAX_DIMS], width[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0};
     cm_box piece = {.ndim = p->ndim};
-    size_t nbytes = p->dtype.size;
-    (void)worker;
-    for (int i = p->ndim - 1; i >= 0; i--) {
-        int64_t k = rest % f->count[i];
-        rest /= f->count[i];
-        t[i] = f->t0[i] + k;
-        piece.lo[i] = f->tiles.cuts[i][k];
-        piece.n[i] = f->tiles.cuts[i][k + 1] - piece.lo[i];
-        nbytes *= (size_t)piece.n[i];
+    for (int a = p->ndim - 1; a >= 0; a--) {
+        t[a] = f->t0[a] + index % f->count[a];
+        index /= f->count[a];
+        int64_t lo = cm_max_i64(t[a] * s->width[a], f->block.lo[a]);
+        int64_t hi = cm_min_i64((t[a] + 1) * s->width[a], f->block.lo[a] + f->block.n[a]);
+        piece.lo[a] = lo;
+        piece.n[a] = hi - lo;
     }
-    cm_tally_progress(f->save, f->tally, (int64_t)nbytes);
-    return write_all(f->spill->store.fd, f->tiles.tile[index], nbytes,
-                     piece_offset(f->spill, t, &piece), err);
+    int64_t room = cm_max_i64(1, PACKED / p->dtype.size), inner = 1;
+    for (int a = p->ndim - 1; a >= 0; a--) {
+        width[a] = cm_min_i64(piece.n[a], cm_max_i64(1, room / inner));
+        count[a] = cm_ceil_div(piece.n[a], width[a]);
+        inner = inner > room ? inner : inner * piece.n[a];
+    }
+    uint64_t at = piece_offset(s, t, &piece);
+    int r = 0;
+    do {
+        cm_box part = {.ndim = p->ndim};
+        for (int a = 0; a < p->ndim; a++) {
+            part.lo[a] = piece.lo[a] + i[a] * width[a];
+            part.n[a] = cm_min_i64(width[a], piece.lo[a] + piece.n[a] - part.lo[a]);
+        }
+        uint64_t nbytes = (uint64_t)cm_box_nelem(&part) * p->dtype.size;
+        r = write_part(f, f->workspaces[worker], &part, at, err);
+        at += nbytes;
+        cm_tally_progress(f->save, f->tally, (int64_t)nbytes);
+    } while (!r && cm_next(p->ndim, count, i));
+    return r;
+}
+
+static int fill(fill_task *f, int workers, cm_error *err)
+{
+    cm_save *save = f->save;
+    const cm_part *p = f->spill->part;
+    cm_block_cache *blocks = cm_context_blocks(save->ctx);
+    cm_dest dest = {.dtype = p->dtype, .region = f->block, .base = (char *)(uintptr_t)f->cells};
+    memcpy(dest.strides, f->strides, sizeof dest.strides);
+    int r = cm_read_into(save->ctx, p->source, &dest, (uint64_t)workers * p->worker[0], workers,
+                         &save->read, err);
+    for (int i = 0; i < workers && !r; i++) {
+        r = cm_workspace_get(save->ctx, &f->workspaces[i], err);
+        if (!r)
+            r = cm_block_ensure(blocks, &f->workspaces[i]->mapped[0], PACKED + p->dtype.size, err);
+    }
+    if (!r)
+        r = cm_pool_for(cm_context_pool(save->ctx), save->ctx, cm_shape_nelem(p->ndim, f->count),
+                        workers, write_piece, f, err);
+    for (int i = 0; i < workers; i++)
+        cm_workspace_put(save->ctx, f->workspaces[i]);
+    return r;
 }
 
 int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_tally *tally,
                   cm_error *err)
 {
     cm_spill *s = p->spill;
-    fill_task f = {.save = save, .spill = s, .tally = tally};
-    cm_dest dest = {.dtype = p->dtype, .region = {.ndim = p->ndim}, .tiles = &f.tiles};
-    int64_t *cuts[CM_MAX_DIMS] = {0}, npieces = 1, i[CM_MAX_DIMS] = {0}, k = 0;
-    size_t nbytes = p->dtype.size, at = 0;
-    cm_block block = {0};
-    int r = 0;
-    for (int a = p->ndim - 1; a >= 0 && !r; a--) {
+    fill_task f = {.save = save, .spill = s, .block = {.ndim = p->ndim}, .tally = tally};
+    int64_t step = p->dtype.size;
+    for (int a = p->ndim - 1; a >= 0; a--) {
         int64_t b = task % p->nblocks[a], lo = p->block_cuts[a][b], hi = p->block_cuts[a][b + 1];
         task /= p->nblocks[a];
-        dest.region.lo[a] = lo;
-        dest.region.n[a] = hi - lo;
+        f.block.lo[a] = lo;
+        f.block.n[a] = hi - lo;
+        f.strides[a] = step;
+        step *= hi - lo;
         f.t0[a] = lo / s->width[a];
-        f.count[a] = f.tiles.count[a] = (hi - 1) / s->width[a] - f.t0[a] + 1;
-        npieces *= f.count[a];
-        nbytes *= (size_t)(hi - lo);
-        cuts[a] = cm_calloc((size_t)f.count[a] + 1, sizeof(int64_t), err);
-        if (!cuts[a]) {
-            r = CM_ENOMEM;
-            break;
-        }
-        for (int64_t c = 0; c <= f.count[a]; c++)
-            cuts[a][c] = cm_min_i64(cm_max_i64((f.t0[a] + c) * s->width[a], lo), hi);
-        f.tiles.cuts[a] = cuts[a];
+        f.count[a] = (hi - 1) / s->width[a] - f.t0[a] + 1;
     }
-    if (!r && !(f.tiles.tile = cm_calloc((size_t)npieces, sizeof(void *), err)))
-        r = CM_ENOMEM;
+    cm_block block = {0};
+    int r = cm_block_get(cm_context_blocks(save->ctx), (size_t)step, &block, err);
+    f.cells = block.data;
+    f.workspaces = cm_calloc((size_t)workers, sizeof *f.workspaces, err);
     if (!r)
-        r = cm_block_get(cm_context_blocks(save->ctx), nbytes, &block, err);
-    if (!r) {
-        do {
-            size_t n = p->dtype.size;
-            for (int a = 0; a < p->ndim; a++)
-                n *= (size_t)(cuts[a][i[a] + 1] - cuts[a][i[a]]);
-            f.tiles.tile[k++] = (char *)block.data + at;
-            at += n;
-        } while (cm_next(p->ndim, f.count, i));
-        r = cm_read_into(save->ctx, p->source, &dest, (uint64_t)workers * p->worker[0], workers,
-                         &save->read, err);
-    }
-    if (!r)
-        r = cm_pool_for(cm_context_pool(save->ctx), save->ctx, npieces, workers, write_piece, &f,
-                        err);
+        r = f.workspaces ? fill(&f, workers, err) : CM_ENOMEM;
+    free(f.workspaces);
     cm_block_put(cm_context_blocks(save->ctx), &block);
-    free(f.tiles.tile);
-    for (int a = 0; a < p->ndim; a++)
-        free(cuts[a]);
     return r;
 }

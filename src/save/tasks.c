@@ -114,7 +114,8 @@ static int run_one(void *arg, int64_t i, int worker, cm_error *err)
         r = cm_spill_fill(save, p, task, inner, &tally, err);
     } else {
         cm_array *source = p->spill ? cm_spill_array(p->spill) : p->source;
-        r = cm_tile_run(save, p, source, task, inner, alone, &tally, err);
+        r = p->slab ? cm_stream_run(save, p, source, task, &tally, err)
+                    : cm_tile_run(save, p, source, task, inner, alone, &tally, err);
         if (!r && p->spill)
             cm_spill_consumed(p->spill, task);
     }

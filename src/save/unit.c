@@ -32,12 +32,6 @@ static size_t chunk_nelem(const cm_part *p)
     return (size_t)cm_shape_nelem(p->ndim, p->layout.chunk);
 }
 
-static bool transforms(const cm_chain *c)
-{
-    return c->transposed || (cm_dtype_word(c->dtype) > 1 &&
-                             c->big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__));
-}
-
 size_t cm_unit_tile_nbytes(const cm_part *p)
 {
     size_t cells = chunk_nelem(p) * p->dtype.size;
@@ -53,7 +47,7 @@ uint64_t cm_unit_worker_nbytes(const cm_part *p)
     uint64_t stored = (uint64_t)chunk_nelem(p) * p->dtype.size, n = 64 << 10;
     if (c->nstages)
         n += cm_chain_bound(c, stored) + cm_chain_encode_scratch(c, stored);
-    return transforms(c) || p->dtype.kind == CM_STRING ? n + stored : n;
+    return cm_chain_reorders(c) || p->dtype.kind == CM_STRING ? n + stored : n;
 }
 
 int64_t cm_unit_nchunks(const cm_part *p, int axis)
@@ -133,7 +127,7 @@ static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uin
     if (p->dtype.kind == CM_STRING) {
         r = serialize_strings(p, ctx, ws, tile, &n, extra, err);
         src = ws->decoded.data;
-    } else if (transforms(c)) {
+    } else if (cm_chain_reorders(c)) {
         r = cm_block_ensure(blocks, &ws->decoded, n, err);
         if (r)
             return r;
@@ -164,21 +158,21 @@ static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uin
     return r;
 }
 
-static int name_error(const work *w, const int64_t *coord, cm_error *err)
+int cm_unit_name_error(const cm_save *save, const cm_part *p, const int64_t *coord, cm_error *err)
 {
     char key[1024];
-    if (cm_zarr_array_key(w->units->part->target, coord, key, NULL) == 0)
+    if (cm_zarr_array_key(p->target, coord, key, NULL) == 0)
         cm_error_prefix(err, "writing %s", key);
     if (err->code == CM_ENOSPC)
         cm_error_hint(err, "free some space and run it again; nothing was left behind");
-    cm_error_object(err, cm_target_uri(w->units->save->target));
-    return cm_error_variable(err, w->units->part->variable->path);
+    cm_error_object(err, cm_target_uri(save->target));
+    return cm_error_variable(err, p->variable->path);
 }
 
-static void count(work *w, size_t nbytes)
+void cm_unit_count(cm_tally *tally, uint64_t nbytes)
 {
-    __atomic_add_fetch(&w->units->tally->bytes, (int64_t)nbytes, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&w->units->tally->objects, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&tally->bytes, (int64_t)nbytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&tally->objects, 1, __ATOMIC_RELAXED);
 }
 
 static int put(work *w, const int64_t *coord, const cm_iov *iov, int n, cm_error *err)
@@ -192,14 +186,13 @@ static int put(work *w, const int64_t *coord, const cm_iov *iov, int n, cm_error
     for (int i = 0; i < n; i++)
         total += iov[i].nbytes;
     if (!r)
-        count(w, total);
+        cm_unit_count(w->units->tally, total);
     return r;
 }
 
-static bool skips(const work *w)
+bool cm_unit_skips_fill(const cm_save *save, const cm_part *p)
 {
-    return w->units->save->options.skip_empty &&
-           cm_zarr_array_may_skip_fill(w->units->part->target);
+    return save->options.skip_empty && cm_zarr_array_may_skip_fill(p->target);
 }
 
 static void coordinate(int ndim, int64_t index, const int64_t *lo, const int64_t *n, int64_t *coord)
@@ -222,7 +215,7 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
     int64_t coord[CM_MAX_DIMS];
     coordinate(p->ndim, index, u->chunk_lo, u->chunk_n, coord);
     int r = 0;
-    if (!skips(w) || !only_fill(p, tile))
+    if (!cm_unit_skips_fill(u->save, p) || !only_fill(p, tile))
         r = encode(w, w->workspaces[worker], tile, &e, &extra, err);
     if (!r && e.data && !p->layout.sharded) {
         cm_iov iov = {e.data, e.nbytes};
@@ -237,7 +230,7 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
     }
     release(u->save->ctx, w->workspaces[worker], extra);
     cm_tally_progress(u->save, u->tally, (int64_t)(chunk_nelem(p) * p->dtype.size));
-    return r ? name_error(w, coord, err) : 0;
+    return r ? cm_unit_name_error(u->save, p, coord, err) : 0;
 }
 
 /* The index of a shard, encoded, in a new block of memory. */
@@ -305,7 +298,7 @@ static int put_shard(work *w, cm_workspace *ws, const int64_t *coord, cm_error *
         }
         k++;
     } while (cm_next(p->ndim, per, i));
-    if (n == chain->index_at_start && skips(w))
+    if (n == chain->index_at_start && cm_unit_skips_fill(u->save, p))
         goto out;
     r = encode_index(w, ws, entries, (size_t)nchunks, &index, &index_nbytes, err);
     if (r)
@@ -325,7 +318,7 @@ static int do_shard(void *arg, int64_t number, int worker, cm_error *err)
     int64_t coord[CM_MAX_DIMS];
     coordinate(w->units->part->ndim, number, w->units->lo, w->units->n, coord);
     int r = put_shard(w, w->workspaces[worker], coord, err);
-    return r ? name_error(w, coord, err) : 0;
+    return r ? cm_unit_name_error(w->units->save, w->units->part, coord, err) : 0;
 }
 
 int cm_units_write(cm_units *u, int workers, cm_error *err)

@@ -368,6 +368,7 @@ const cm_store_vt cm_local_vt = {
     .get = local_get,
     .get_all = local_get_all,
     .put = cm_local_put,
+    .put_from = cm_local_put_from,
     .del = cm_local_del,
     .del_prefix = cm_local_del_prefix,
     .list = cm_local_list,

@@ -39,6 +39,8 @@ extern const cm_store_vt cm_local_vt;
 int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *err);
 
 /* local_put.c */
+int cm_local_put_from(cm_store *s, const char *key, cm_produce_fn produce, void *user,
+                      unsigned flags, cm_error *err);
 int cm_local_put(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
                  cm_error *err);
 int cm_local_sync(cm_store *s, cm_error *err);

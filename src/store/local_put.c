@@ -294,8 +294,21 @@ static int name_if_absent(const char *temporary, const char *path)
     return 0;
 }
 
-int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsigned flags,
-                 cm_error *err)
+/* A temporary while it is written. */
+typedef struct writing {
+    cm_local *store;
+    const char *path;
+    int fd;
+} writing;
+
+static int write_next(void *to, const void *data, size_t nbytes, cm_error *err)
+{
+    const writing *w = to;
+    return write_all(w->store, w->fd, w->path, &(cm_iov){data, nbytes}, 1, err);
+}
+
+int cm_local_put_from(cm_store *base, const char *key, cm_produce_fn produce, void *user,
+                      unsigned flags, cm_error *err)
 {
     cm_local *s = (cm_local *)base;
     char path[CM_LOCAL_PATH_ROOM], temporary[CM_LOCAL_PATH_ROOM];
@@ -305,7 +318,8 @@ int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsi
         r = open_temporary(s, path, temporary, &fd, err);
     if (r)
         return r;
-    r = write_all(s, fd, path, iov, n, err);
+    writing w = {s, path, fd};
+    r = produce(user, write_next, &w, err);
     if (r == 0 && s->durability != CM_DURABLE_NONE && fsync(fd) != 0)
         r = fail_put(err, errno, path, "cannot flush to disk");
     /* close tells of errors that NFS and quotas hold back; EINTR: the file is closed all the
@@ -324,4 +338,25 @@ int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsi
         return r;
     }
     return note_parent(s, path, err);
+}
+
+typedef struct pieces {
+    const cm_iov *iov;
+    int n;
+} pieces;
+
+/* All of them in as few calls as may be: what they are written to is this file's own. */
+static int produce_pieces(void *user, cm_write_fn write, void *to, cm_error *err)
+{
+    const pieces *p = user;
+    const writing *w = to;
+    (void)write;
+    return write_all(w->store, w->fd, w->path, p->iov, p->n, err);
+}
+
+int cm_local_put(cm_store *base, const char *key, const cm_iov *iov, int n, unsigned flags,
+                 cm_error *err)
+{
+    pieces p = {iov, n};
+    return cm_local_put_from(base, key, produce_pieces, &p, flags, err);
 }

@@ -243,6 +243,23 @@ static int memory_put(cm_store *base, const char *key, const cm_iov *iov, int n,
     return r;
 }
 
+static int append(void *to, const void *data, size_t nbytes, cm_error *err)
+{
+    return cm_buffer_append(to, data, nbytes, err);
+}
+
+static int memory_put_from(cm_store *base, const char *key, cm_produce_fn produce, void *user,
+                           unsigned flags, cm_error *err)
+{
+    cm_buffer b;
+    cm_buffer_init(&b, SIZE_MAX);
+    int r = produce(user, append, &b, err);
+    if (!r)
+        r = memory_put(base, key, &(cm_iov){b.data, b.nbytes}, 1, flags, err);
+    cm_buffer_deinit(&b);
+    return r;
+}
+
 static int memory_del(cm_store *base, const char *key, cm_error *err)
 {
     memory_store *s = (memory_store *)base;
@@ -362,6 +379,7 @@ static const cm_store_vt memory_vt = {
     .get = memory_get,
     .get_all = memory_get_all,
     .put = memory_put,
+    .put_from = memory_put_from,
     .del = memory_del,
     .del_prefix = memory_del_prefix,
     .list = memory_list,

@@ -12,6 +12,7 @@
 #ifndef CM_STORE_STORE_H
 #define CM_STORE_STORE_H
 
+#include "base/buffer.h"
 #include "chunkmill/context.h"
 
 typedef struct cm_store cm_store;
@@ -43,6 +44,9 @@ enum { CM_PUT_IF_ABSENT = 1 }; /* CM_EEXIST when the key is there */
 typedef int (*cm_list_fn)(void *user, const char *name, bool is_prefix, uint64_t size,
                           cm_error *err);
 
+/* Makes an object: hands all of its bytes, in order, to write. */
+typedef int (*cm_produce_fn)(void *user, cm_write_fn write, void *to, cm_error *err);
+
 typedef struct cm_store_vt {
     /* Size and version. CM_ENOTFOUND when there is no such object, here and in all reads. What has
      * its name and is none (a directory, a link to nothing, a file in the place of a directory of
@@ -70,6 +74,11 @@ typedef struct cm_store_vt {
      * one. */
     int (*put)(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
                cm_error *err);
+
+    /* Put what produce makes as the whole object, without holding it in memory where the store can
+     * do that. Nothing is put when produce fails. */
+    int (*put_from)(cm_store *s, const char *key, cm_produce_fn produce, void *user, unsigned flags,
+                    cm_error *err);
 
     /* Delete one object; one that is absent is no error. */
     int (*del)(cm_store *s, const char *key, cm_error *err);
