@@ -169,7 +169,8 @@ static bool is_remote(const char *path)
 /* Adding a name to a directory and removing one set its time of change. So an object that is absent
  * was absent all the time when the directory that would hold it, or the lowest above it that there
  * is, is older than our opening of the store. Nothing has to be looked at or kept for objects that
- * are there. */
+ * are there. File times are of the last tick of the clock, a few ms ago: so what is removed in the
+ * first few ms is not noticed, but nothing that happened before the opening looks newer than it. */
 static int local_check_absent(cm_store *base, const char *key, cm_error *err)
 {
     const cm_local *s = (const cm_local *)base;
@@ -392,7 +393,7 @@ int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durabil
     pthread_mutex_init(&s->dirs_lock, NULL);
     s->ctx = ctx;
     s->durability = durability;
-    clock_gettime(CLOCK_REALTIME_COARSE, &s->opened);
+    clock_gettime(CLOCK_REALTIME, &s->opened);
     s->host = cm_local_host();
     s->path = cm_strndup(path, n, err);
     s->base.uri = s->path ? cm_strdup(path, err) : NULL;
