@@ -76,7 +76,7 @@ static void listed(void)
     cm_chunk_info info;
     int64_t grid[2] = {3, 3}, a[2] = {0, 2}, b[2] = {2, 2}, absent[2] = {1, 1};
     TAP_CALL(cm_dataset_new(ctx, "a.h5", "HDF5", &ds, &err), &err);
-    TAP_CALL(cm_listed_new(2, grid, &l, &err), &err);
+    TAP_CALL(cm_listed_new(ctx, 2, grid, &l, &err), &err);
     TAP_CALL(cm_listed_add(l, a, 4096, 77, 0, &err), &err);
     TAP_CALL(cm_listed_add(l, b, (uint64_t)1 << 40, 11, 2, &err), &err);
     TAP_CALL(cm_listed_freeze(l, &table, &err), &err);

@@ -15,6 +15,7 @@
 
 #include "array/chunked.h"
 #include "array/shard_index.h"
+#include "array/sink.h"
 #include "base/bytes.h"
 #include "base/memory.h"
 
@@ -145,15 +146,18 @@ static int plan_shard(const planner *pl, const node *nd, cm_error *err)
     cm_shard_index *index = NULL;
     if (nd->inline_data || nd->chain->nstages)
         return cm_error_set(err, CM_EUNSUP, "a sharded chunk inside another codec");
+    uint64_t before = pl->sink->grant, held = cm_shard_index_cost(nd->chain);
     int r =
         cm_shard_index_get(cm_sink_context(pl->sink), pl->a->store, nd->key, nd->offset, nd->nbytes,
-                           &nd->version, nd->chain, nd->absent_is_fill, &index, err);
+                           &nd->version, nd->chain, nd->absent_is_fill, before > 0, &index, err);
     if (r)
         return cm_error_prefix(err, "chunk %s", nd->key), r;
     if (index->absent) {
         cm_shard_index_release(index);
         return plan_fill(pl, nd, err);
     }
+    if (before) /* pieces that are read before the index goes have the rest */
+        pl->sink->grant = before > held ? before - held : 1;
     cm_box box = wanted(pl, nd);
     int64_t first[CM_MAX_DIMS], count[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0};
     grid_range(ndim, nd->origin, inner->shape, &box, first, count);
@@ -175,6 +179,7 @@ static int plan_shard(const planner *pl, const node *nd, cm_error *err)
         }
     } while (!r && cm_next(ndim, count, i));
     cm_shard_index_release(index);
+    pl->sink->grant = before;
     return r;
 }
 
@@ -276,8 +281,10 @@ static cm_read_cost cost(cm_array *base)
     const chunked *a = (const chunked *)base;
     const cm_chain *c = innermost(a->chain);
     cm_read_cost r = {0};
+    /* Reads the table of a listed one: what it takes of the memory is gone before anybody plans. */
+    uint64_t known = a->table->max_nbytes ? a->table->max_nbytes(a->table) : 0;
     if (base->raw) {
-        r.max_scratch_nbytes = 1 << 20;
+        r.max_scratch_nbytes = (1 << 20) + cm_shard_index_cost(a->chain);
         r.in_place = true;
         return r;
     }
@@ -286,12 +293,10 @@ static cm_read_cost cost(cm_array *base)
         stored = (8 << 20) + (size_t)cm_shape_nelem(c->ndim, c->shape) * sizeof(cm_string);
     r.max_chunk_nbytes = stored;
     r.max_encoded_nbytes = c->a2b == CM_A2B_VLEN ? 1 << 20 : cm_chain_bound(c, stored);
-    if (c == a->chain && a->table->max_nbytes) {
-        uint64_t known = a->table->max_nbytes(a->table);
-        if (known && known < r.max_encoded_nbytes)
-            r.max_encoded_nbytes = known;
-    }
-    r.max_scratch_nbytes = cm_chain_decode_scratch(c, stored) + (1 << 20);
+    if (c == a->chain && known && known < r.max_encoded_nbytes)
+        r.max_encoded_nbytes = known;
+    r.max_scratch_nbytes =
+        cm_chain_decode_scratch(c, stored) + (1 << 20) + cm_shard_index_cost(a->chain);
     r.in_place = c == a->chain && c->a2b == CM_A2B_BYTES && !a->unpack && !cm_chain_reorders(c);
     for (int i = 0; i < base->ndim; i++)
         r.in_place = r.in_place && base->shape[i] % c->shape[i] == 0;

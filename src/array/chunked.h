@@ -95,9 +95,10 @@ int cm_table_new_memory(const void *data, size_t nbytes, cm_table **out, cm_erro
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
  * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than
- * half of it is occupied; decided at freeze. */
+ * half of it is occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
+ * outlives the table: CM_ELIMIT where they do not fit. */
 typedef struct cm_listed cm_listed;
-int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err);
+int cm_listed_new(cm_context *ctx, int ndim, const int64_t *grid, cm_listed **out, cm_error *err);
 /* coord outside the grid, or given twice, is CM_EDATA. */
 int cm_listed_add(cm_listed *l, const int64_t *coord, uint64_t offset, uint64_t nbytes,
                   uint32_t skip_mask, cm_error *err);

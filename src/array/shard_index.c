@@ -1,5 +1,8 @@
 /* array/shard_index.c: the cache of shard indexes.
  *
+ * An index that is used is charged to the budget from before its bytes are read until it is
+ * released, or covered by what its reader has reserved; the cache charges what it keeps.
+ *
  * A hash table of lists with an LRU order over all entries; an entry that is in use survives its
  * eviction by its reference count. Bytes are charged to the budget with cm_budget_try: when the
  * budget is out the oldest entries go first, and if even that does not help the index is simply not
@@ -55,6 +58,8 @@ void cm_shard_index_release(cm_shard_index *index)
 {
     if (index && __atomic_sub_fetch(&index->refcount, 1, __ATOMIC_ACQ_REL) == 0) {
         free(index->entries);
+        if (index->charged)
+            cm_budget_give(cm_context_budget(index->ctx), index->charged);
         free(index);
     }
 }
@@ -224,6 +229,43 @@ out:
     return r;
 }
 
+/* Of one index: as stored, decoded, and on the way. */
+static uint64_t one_cost(const cm_chain *chain)
+{
+    size_t stored = cm_chain_stored_nbytes(chain->index);
+    return cm_chain_fixed_nbytes(chain->index) + (uint64_t)stored +
+           cm_chain_middle_nbytes(chain->index, stored);
+}
+
+uint64_t cm_shard_index_cost(const cm_chain *chain)
+{
+    uint64_t n = 0;
+    for (; chain->a2b == CM_A2B_SHARDING; chain = chain->inner)
+        n += one_cost(chain);
+    return n;
+}
+
+/* Take the bytes of an index, from those of cached ones if need be. */
+static int charge(cache *c, cm_shard_index *x, uint64_t nbytes, cm_error *err)
+{
+    cm_budget *budget = cm_context_budget(c->ctx);
+    bool ok = cm_budget_try(budget, nbytes);
+    pthread_mutex_lock(&c->lock);
+    while (!ok && c->oldest) {
+        remove_entry(c, c->oldest);
+        ok = cm_budget_try(budget, nbytes);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (ok) {
+        x->charged = nbytes;
+        return 0;
+    }
+    cm_error_set(err, CM_ELIMIT, "no memory left for a shard's index (%.1f MB)",
+                 (double)nbytes / 1e6);
+    cm_error_hint(err, "give more with --max-mem");
+    return CM_ELIMIT;
+}
+
 static int load(cm_context *ctx, cm_store *store, const char *key, uint64_t base, uint64_t nbytes,
                 const cm_object_version *version, const cm_chain *chain, bool absent_is_fill,
                 cm_shard_index *x, cm_error *err)
@@ -265,7 +307,7 @@ static int load(cm_context *ctx, cm_store *store, const char *key, uint64_t base
 
 int cm_shard_index_get(cm_context *ctx, cm_store *store, const char *key, uint64_t base,
                        uint64_t nbytes, const cm_object_version *version, const cm_chain *chain,
-                       bool absent_is_fill, cm_shard_index **out, cm_error *err)
+                       bool absent_is_fill, bool granted, cm_shard_index **out, cm_error *err)
 {
     cache *c = cm_context_slot(ctx, CM_SLOT_SHARD_INDEXES, make, destroy, err);
     if (!c)
@@ -291,7 +333,10 @@ int cm_shard_index_get(cm_context *ctx, cm_store *store, const char *key, uint64
     if (!x)
         return CM_ENOMEM;
     x->refcount = 1;
-    int r = load(ctx, store, key, base, nbytes, version, chain, absent_is_fill, x, err);
+    x->ctx = ctx;
+    int r = granted ? 0 : charge(c, x, one_cost(chain), err);
+    if (!r)
+        r = load(ctx, store, key, base, nbytes, version, chain, absent_is_fill, x, err);
     if (r) {
         cm_shard_index_release(x);
         return r;

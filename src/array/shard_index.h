@@ -11,7 +11,9 @@
 
 typedef struct cm_shard_index {
     int refcount; /* the cache's and the users' */
-    bool absent;  /* the object does not exist */
+    cm_context *ctx;
+    uint64_t charged; /* to the budget until the last reference goes */
+    bool absent;      /* the object does not exist */
     cm_object_version version;
     size_t nchunks;
     /* Offset and nbytes of each inner chunk, C order; both UINT64_MAX: never written. */
@@ -20,11 +22,15 @@ typedef struct cm_shard_index {
 
 /* The index of the shard at [base, base + nbytes) of key (nbytes UINT64_MAX: the whole object),
  * which `chain` (a sharding one) describes. version: the one it must be of (zero: any). Release it
- * after use. Raises CM_EDATA for an index that does not decode or points outside the shard,
- * CM_ECHANGED, CM_EIO. */
+ * after use. granted: the caller has reserved cm_shard_index_cost for it; else its bytes are taken
+ * from what is free. Raises CM_EDATA for an index that does not decode or points outside the shard,
+ * CM_ELIMIT, CM_ECHANGED, CM_EIO. */
 int cm_shard_index_get(cm_context *ctx, cm_store *store, const char *key, uint64_t base,
                        uint64_t nbytes, const cm_object_version *version, const cm_chain *chain,
-                       bool absent_is_fill, cm_shard_index **out, cm_error *err);
+                       bool absent_is_fill, bool granted, cm_shard_index **out, cm_error *err);
+
+/* The most bytes that the indexes take through which a chunk is found: 0 without shards. */
+uint64_t cm_shard_index_cost(const cm_chain *chain);
 void cm_shard_index_release(cm_shard_index *index); /* NULL is legal */
 
 /* Drop everything cached (after CM_ECHANGED). */

@@ -8,13 +8,15 @@
  *     sparse   the sorted list itself: 32 bytes a chunk, searched by halving
  *
  * whichever is smaller: dense from half occupied on. Lengths over 4 GiB force sparse. An unwritten
- * chunk is CM_AT_NOWHERE. Tables are not charged to the memory budget.
+ * chunk is CM_AT_NOWHERE. What a table takes is pinned in the budget, while it grows and as long as
+ * it lives.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "array/chunked.h"
 #include "base/bytes.h"
+#include "base/context_private.h"
 #include "base/memory.h"
 
 typedef struct listing {
@@ -32,6 +34,8 @@ struct cm_listed {
     int ndim;
     int64_t grid[CM_MAX_DIMS];
     uint64_t ncells, max_nbytes;
+    cm_budget *budget;
+    uint64_t pinned;
     listing *list;
     size_t n, capacity;
     dense *dense;
@@ -42,6 +46,7 @@ void cm_listed_free(cm_listed *l)
     if (l) {
         free(l->list);
         free(l->dense);
+        cm_budget_unpin(l->budget, l->pinned);
         free(l);
     }
 }
@@ -56,7 +61,25 @@ static uint64_t max_nbytes(const cm_table *t)
     return ((const cm_listed *)t)->max_nbytes;
 }
 
-int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err)
+static int pin(cm_listed *l, uint64_t nbytes, cm_error *err)
+{
+    if (!cm_budget_pin(l->budget, nbytes)) {
+        cm_error_set(err, CM_ELIMIT, "no memory left for the table of its chunks (%.1f MB)",
+                     (double)(l->pinned + nbytes) / 1e6);
+        cm_error_hint(err, "give more with --max-mem");
+        return CM_ELIMIT;
+    }
+    l->pinned += nbytes;
+    return 0;
+}
+
+static void unpin(cm_listed *l, uint64_t nbytes)
+{
+    cm_budget_unpin(l->budget, nbytes);
+    l->pinned -= nbytes;
+}
+
+int cm_listed_new(cm_context *ctx, int ndim, const int64_t *grid, cm_listed **out, cm_error *err)
 {
     int64_t n = cm_shape_nelem(ndim, grid);
     if (n < 0)
@@ -65,6 +88,7 @@ int cm_listed_new(int ndim, const int64_t *grid, cm_listed **out, cm_error *err)
     if (!l)
         return CM_ENOMEM;
     l->ndim = ndim;
+    l->budget = cm_context_budget(ctx);
     memcpy(l->grid, grid, (size_t)ndim * sizeof *grid);
     l->ncells = (uint64_t)n;
     *out = l;
@@ -82,8 +106,14 @@ int cm_listed_add(cm_listed *l, const int64_t *coord, uint64_t offset, uint64_t 
                                 (long long)coord[i], i, (long long)l->grid[i]);
         index = index * (uint64_t)l->grid[i] + (uint64_t)coord[i];
     }
-    if (cm_grow(&l->list, &l->capacity, l->n + 1, sizeof *l->list, err))
-        return CM_ENOMEM;
+    if (l->n == l->capacity) { /* growing doubles it */
+        size_t more = l->capacity ? l->capacity : 64;
+        int r = pin(l, more * sizeof *l->list, err);
+        if (!r)
+            r = cm_grow(&l->list, &l->capacity, l->n + more, sizeof *l->list, err);
+        if (r)
+            return r;
+    }
     l->list[l->n++] = (listing){index, offset, nbytes, skip_mask};
     if (nbytes > l->max_nbytes)
         l->max_nbytes = nbytes;
@@ -129,6 +159,12 @@ static int locate(const cm_table *t, const int64_t *coord, cm_location *out, cm_
 
 static int make_dense(cm_listed *l, cm_error *err)
 {
+    if (l->ncells > SIZE_MAX / 2 / sizeof *l->dense)
+        return cm_error_set(err, CM_ELIMIT, "a table of %llu chunks",
+                            (unsigned long long)l->ncells);
+    int r = pin(l, l->ncells * sizeof *l->dense, err);
+    if (r)
+        return r;
     l->dense = cm_calloc((size_t)l->ncells, sizeof *l->dense, err);
     if (!l->dense)
         return CM_ENOMEM;
@@ -139,6 +175,7 @@ static int make_dense(cm_listed *l, cm_error *err)
             (dense){l->list[i].offset, (uint32_t)l->list[i].nbytes, l->list[i].mask};
     free(l->list);
     l->list = NULL;
+    unpin(l, l->pinned - l->ncells * sizeof *l->dense);
     return 0;
 }
 
@@ -156,6 +193,11 @@ int cm_listed_freeze(cm_listed *l, cm_table **out, cm_error *err)
                              (unsigned long long)l->list[i].index);
     if (!r && l->ncells / 2 <= l->n && l->max_nbytes <= UINT32_MAX)
         r = make_dense(l, err);
+    else if (!r && l->n < l->capacity && l->n) {
+        listing *less = realloc(l->list, l->n * sizeof *less);
+        l->list = less ? less : l->list;
+        unpin(l, less ? (l->capacity - l->n) * sizeof *less : 0);
+    }
     if (r) {
         cm_listed_free(l);
         return r;

@@ -10,8 +10,8 @@
  * wake every WAIT_MS and look. A waiter that leaves early may have been the head that did not fit:
  * the next ones are then served.
  *
- * The mutex guards the list and every change of taken and peak; these two are atomic so that
- * progress and the block cache can look without it.
+ * The mutex guards the list and every change of the numbers; these are atomic so that progress and
+ * the block cache can look without it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -35,10 +35,10 @@ typedef struct waiter {
 } waiter;
 
 struct cm_budget {
-    uint64_t limit;
+    _Atomic uint64_t limit;
     void (*on_take)(void *user, uint64_t taken);
     void *user;
-    _Atomic uint64_t taken, peak;
+    _Atomic uint64_t taken, pinned, peak; /* peak: of both */
     pthread_mutex_t lock;
     waiter *head, **tail;
 };
@@ -80,12 +80,13 @@ static bool fits(const cm_budget *b, uint64_t nbytes)
 }
 
 /* Under the lock. */
-static void charge(cm_budget *b, uint64_t nbytes)
+static void charge(cm_budget *b, _Atomic uint64_t *which, uint64_t nbytes)
 {
-    uint64_t taken = atomic_load_explicit(&b->taken, memory_order_relaxed) + nbytes;
-    atomic_store_explicit(&b->taken, taken, memory_order_relaxed);
-    if (taken > atomic_load_explicit(&b->peak, memory_order_relaxed))
-        atomic_store_explicit(&b->peak, taken, memory_order_relaxed);
+    atomic_fetch_add_explicit(which, nbytes, memory_order_relaxed);
+    uint64_t now = atomic_load_explicit(&b->taken, memory_order_relaxed) +
+                   atomic_load_explicit(&b->pinned, memory_order_relaxed);
+    if (now > atomic_load_explicit(&b->peak, memory_order_relaxed))
+        atomic_store_explicit(&b->peak, now, memory_order_relaxed);
 }
 
 /* Under the lock: serve the line as far as the bytes reach. */
@@ -96,7 +97,7 @@ static void serve(cm_budget *b)
         b->head = w->next;
         if (!b->head)
             b->tail = &b->head;
-        charge(b, w->nbytes);
+        charge(b, &b->taken, w->nbytes);
         w->granted = true;
         pthread_cond_signal(&w->wake); /* under the lock: w is gone once its owner gets the lock */
     }
@@ -158,8 +159,10 @@ int cm_budget_take(cm_budget *b, cm_context *ctx, uint64_t nbytes, const char *w
     }
     int r = 0;
     pthread_mutex_lock(&b->lock);
-    if (!b->head && fits(b, nbytes))
-        charge(b, nbytes);
+    if (nbytes > b->limit) /* pinned since */
+        r = cm_error_set(err, CM_ELIMIT, "%s needs %" PRIu64 " bytes of memory", what, nbytes);
+    else if (!b->head && fits(b, nbytes))
+        charge(b, &b->taken, nbytes);
     else
         r = wait_in_line(b, ctx, nbytes, what, err);
     pthread_mutex_unlock(&b->lock);
@@ -173,7 +176,7 @@ bool cm_budget_try(cm_budget *b, uint64_t nbytes)
     pthread_mutex_lock(&b->lock);
     bool ok = !b->head && fits(b, nbytes);
     if (ok)
-        charge(b, nbytes);
+        charge(b, &b->taken, nbytes);
     pthread_mutex_unlock(&b->lock);
     if (ok && b->on_take)
         b->on_take(b->user, cm_budget_taken(b));
@@ -190,9 +193,40 @@ void cm_budget_give(cm_budget *b, uint64_t nbytes)
     pthread_mutex_unlock(&b->lock);
 }
 
+bool cm_budget_pin(cm_budget *b, uint64_t nbytes)
+{
+    pthread_mutex_lock(&b->lock);
+    bool ok = fits(b, nbytes);
+    for (const waiter *w = b->head; w && ok; w = w->next)
+        ok = w->nbytes <= b->limit - nbytes;
+    if (ok) {
+        b->limit -= nbytes;
+        charge(b, &b->pinned, nbytes);
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (ok && b->on_take)
+        b->on_take(b->user, cm_budget_taken(b));
+    return ok;
+}
+
+void cm_budget_unpin(cm_budget *b, uint64_t nbytes)
+{
+    pthread_mutex_lock(&b->lock);
+    assert(nbytes <= b->pinned);
+    b->pinned -= nbytes;
+    b->limit += nbytes;
+    serve(b);
+    pthread_mutex_unlock(&b->lock);
+}
+
+uint64_t cm_budget_pinned(const cm_budget *b)
+{
+    return atomic_load_explicit(&b->pinned, memory_order_relaxed);
+}
+
 uint64_t cm_budget_limit(const cm_budget *b)
 {
-    return b->limit;
+    return atomic_load_explicit(&b->limit, memory_order_relaxed);
 }
 
 uint64_t cm_budget_taken(const cm_budget *b)

@@ -33,7 +33,14 @@ int cm_budget_take(cm_budget *b, cm_context *ctx, uint64_t nbytes, const char *w
 bool cm_budget_try(cm_budget *b, uint64_t nbytes);
 void cm_budget_give(cm_budget *b, uint64_t nbytes);
 
-uint64_t cm_budget_limit(const cm_budget *b);
+/* Set nbytes aside for something that stays, as the tables of an open file do: the limit becomes
+ * smaller by them, so that nobody waits for what nobody will give back. False when they are not
+ * free, or somebody in line would not fit any more. */
+bool cm_budget_pin(cm_budget *b, uint64_t nbytes);
+void cm_budget_unpin(cm_budget *b, uint64_t nbytes);
+
+uint64_t cm_budget_limit(const cm_budget *b); /* without what is pinned */
+uint64_t cm_budget_pinned(const cm_budget *b);
 uint64_t cm_budget_taken(const cm_budget *b);
 uint64_t cm_budget_peak(const cm_budget *b);
 

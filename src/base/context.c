@@ -166,7 +166,7 @@ uint64_t cm_context_max_memory(const cm_context *ctx)
 
 uint64_t cm_context_memory_now(const cm_context *ctx)
 {
-    return cm_budget_taken(ctx->budget);
+    return cm_budget_taken(ctx->budget) + cm_budget_pinned(ctx->budget);
 }
 
 uint64_t cm_context_memory_peak(const cm_context *ctx)
@@ -235,7 +235,7 @@ static void report(cm_context *ctx, int64_t now)
                      .done = atomic_load(&ctx->done),
                      .total = atomic_load(&ctx->total),
                      .seconds = (double)(now - ctx->began_ns) * 1e-9,
-                     .memory_now = cm_budget_taken(ctx->budget),
+                     .memory_now = cm_context_memory_now(ctx),
                      .memory_limit = ctx->max_memory};
     ctx->progress(ctx->progress_user, &p);
 }

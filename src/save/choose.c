@@ -225,9 +225,15 @@ static bool chunks_span_blocks(const cm_part *p)
     return together;
 }
 
+/* A chunk's memory, the pointer to it and what is noted when it is encoded. */
+static uint64_t tile_nbytes(const cm_part *p)
+{
+    return cm_unit_tile_nbytes(p) + 32;
+}
+
 static uint64_t unit_nbytes(const cm_part *p)
 {
-    uint64_t n = cm_unit_tile_nbytes(p);
+    uint64_t n = tile_nbytes(p);
     for (int i = 0; i < p->ndim; i++)
         n *= (uint64_t)cm_min_i64(p->layout.unit[i] / p->layout.chunk[i], cm_unit_nchunks(p, i));
     return n;
@@ -309,7 +315,7 @@ int cm_part_choose(cm_save *save, cm_part *p, cm_error *err)
     uint64_t decode = decode_cost(p), encode = cm_unit_worker_nbytes(p), worker = decode + encode;
     cm_save_mode mode = save->options.mode;
     bool strings = p->dtype.kind == CM_STRING;
-    uint64_t tile = cm_unit_tile_nbytes(p), cells = p->dtype.size;
+    uint64_t tile = tile_nbytes(p), cells = p->dtype.size;
     for (int i = 0; i < p->ndim; i++)
         cells *= (uint64_t)p->layout.chunk[i];
     /* Tiles may be a little larger than their cells; strings have bytes elsewhere, not known

@@ -29,6 +29,15 @@ static size_t count_variables(const cm_group *g)
     return n;
 }
 
+static void load_tables(const cm_group *g)
+{
+    for (size_t i = 0; i < g->nvariables; i++)
+        if (g->variables[i]->array)
+            (void)cm_array_cost(g->variables[i]->array);
+    for (size_t i = 0; i < g->ngroups; i++)
+        load_tables(g->groups[i]);
+}
+
 /* `_FillValue` says which cells are missing. Some files have one that no cell can be: NaN on packed
  * integers, text on numbers. It has no effect there, but xarray refuses a whole store for it, and
  * Zarr v2 cannot hold it. */
@@ -176,7 +185,9 @@ int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources, si
     save->ctx = ctx;
     save->source = ds;
     save->options = *options;
-    /* A part of the budget may sit in caches of indexes. */
+    /* Chunk tables stay in the memory: those that there are come first. A part of the rest may sit
+     * in caches of indexes. */
+    load_tables(ds->root);
     save->memory = cm_budget_limit(cm_context_budget(ctx)) / 16 * 15;
     save->parts = cm_calloc(count_variables(ds->root) + 1, sizeof *save->parts, err);
     if (!save->parts || (options->scratch && !(save->scratch = cm_strdup(options->scratch, err))))

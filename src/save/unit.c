@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/shard_index.h"
 #include "array/workspace.h"
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -47,6 +48,8 @@ uint64_t cm_unit_worker_nbytes(const cm_part *p)
     uint64_t stored = (uint64_t)chunk_nelem(p) * p->dtype.size, n = 64 << 10;
     if (c->nstages)
         n += cm_chain_bound(c, stored) + cm_chain_encode_scratch(c, stored);
+    if (p->layout.sharded) /* its index, twice on the way, and the list of what is put */
+        n += 2 * cm_shard_index_cost(p->layout.chain);
     return cm_chain_reorders(c) || p->dtype.kind == CM_STRING ? n + stored : n;
 }
 

@@ -59,7 +59,6 @@ static void grow(cm_blocks *b, uint64_t target)
 
 void cm_blocks_init(cm_blocks *b, cm_context *ctx, cm_array *const *arrays, int narrays)
 {
-    uint64_t limit = cm_budget_limit(cm_context_budget(ctx));
     int threads = cm_context_threads(ctx);
     uint64_t cell = arrays[0]->dtype.size;
     /* The bytes of strings are beside their views: count on some. */
@@ -70,6 +69,7 @@ void cm_blocks_init(cm_blocks *b, cm_context *ctx, cm_array *const *arrays, int 
         uint64_t grant = c.max_chunk_nbytes + c.max_encoded_nbytes + c.max_scratch_nbytes;
         b->grant = grant > b->grant ? grant : b->grant;
     }
+    uint64_t limit = cm_budget_limit(cm_context_budget(ctx)); /* after tables were read */
     bool empty = false;
     for (int i = 0; i < b->ndim; i++) {
         int64_t step = 1;

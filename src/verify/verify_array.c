@@ -195,7 +195,7 @@ static int find_in_shard(checker *c, const char *key, const cm_chain *chain, uin
         cm_shard_index *index = NULL;
         uint64_t i = 0;
         int ret = cm_shard_index_get(c->ctx, cm_chunked_store(c->leaf), key, base, nbytes, &version,
-                                     chain, absent_is_fill, &index, err);
+                                     chain, absent_is_fill, c->decode, &index, err);
         if (ret)
             return ret;
         *present = !index->absent;
@@ -380,8 +380,8 @@ static int slice_item(void *arg, int64_t i, int worker, cm_error *err)
 /* Memory for one read at a time of at most `cells` cells. */
 static void plan_memory(checker *c, uint64_t cells)
 {
+    cm_read_cost cost = cm_array_cost(c->array); /* may read a table, which makes the limit less */
     uint64_t limit = cm_budget_limit(cm_context_budget(c->ctx)), cell = c->array->dtype.size;
-    cm_read_cost cost = cm_array_cost(c->array);
     uint64_t most = c->array->raw ? 8 << 20 : limit / 4;
     most = most > limit / 8 && c->array->raw ? limit / 8 : most;
     c->room = cells < most / cell ? cells * cell : most;

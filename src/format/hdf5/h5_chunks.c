@@ -106,7 +106,7 @@ static int load(lazy *t, cm_error *err)
     int64_t outer[CM_MAX_DIMS];
     for (int i = 0; i < spec->ndim; i++)
         outer[i] = cm_ceil_div(spec->outer[i], spec->chunk[i]);
-    int rc = cm_listed_new(spec->ndim, outer, &sink.listed, err);
+    int rc = cm_listed_new(spec->file->ctx, spec->ndim, outer, &sink.listed, err);
     if (rc)
         return rc;
     rc = load_index(&sink, err);
