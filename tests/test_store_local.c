@@ -329,6 +329,13 @@ static void odd_entries(void)
     }
     TAP_EQ(s->vt->stat(s, "file/below", &v, &err), CM_EIO);
     TAP_STR(err.message, "file is not a directory");
+    int heard = 0;
+    TAP_EQ(inside->vt->list(inside, "", hear_nothing, &heard, &err), CM_EIO);
+    TAP_STR(err.message, "dangling is a link to nothing");
+    TAP_EQ(unlink(path_of(s, "store/dangling", path)), 0);
+    heard = 0;
+    TAP_CALL(inside->vt->list(inside, "", hear_nothing, &heard, &err), &err);
+    TAP_EQ(heard, 3); /* a, link, flink; not the pipe */
     TAP_EQ(inside->vt->stat(inside, "link/none", &v, &err), CM_ENOTFOUND);
     TAP_EQ(inside->vt->stat(inside, "link/none/x", &v, &err), CM_ENOTFOUND);
     TAP_EQ(inside->vt->stat(inside, "none/x/y", &v, &err), CM_ENOTFOUND);

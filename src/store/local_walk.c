@@ -45,6 +45,22 @@ static struct dirent *next_entry(DIR *dir, int *e)
     return d;
 }
 
+/* The entry cannot be looked at, for reason e. One that is gone since is no error. A link to
+ * nothing is one: what lay there (an array on a disk that is not mounted) must not just be missing.
+ */
+static int fail_entry(int dir, const char *path, const char *name, int e, cm_error *err)
+{
+    struct stat st;
+    if (!is_absent(e))
+        return fail_os(err, e, path, name, "cannot look at it");
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && is_absent(errno))
+        return 0;
+    if (!S_ISLNK(st.st_mode))
+        return fail_os(err, e, path, name, "cannot look at it");
+    cm_error_set(err, CM_EIO, "%s is a link to nothing", name);
+    return cm_error_object(err, path), CM_EIO;
+}
+
 int cm_local_list(cm_store *base, const char *prefix, cm_list_fn fn, void *user, cm_error *err)
 {
     cm_local *s = (cm_local *)base;
@@ -61,8 +77,7 @@ int cm_local_list(cm_store *base, const char *prefix, cm_list_fn fn, void *user,
         if (strstr(d->d_name, CM_TEMPORARY_MARK))
             continue;
         if (fstatat(dirfd(dir), d->d_name, &st, 0) != 0) {
-            if (!is_absent(errno) && errno != ELOOP) /* gone since, or a link to nowhere */
-                r = fail_os(err, errno, path, d->d_name, "cannot look at it");
+            r = fail_entry(dirfd(dir), path, d->d_name, errno, err);
             continue;
         }
         if (S_ISDIR(st.st_mode))

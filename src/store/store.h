@@ -87,7 +87,8 @@ typedef struct cm_store_vt {
      * too. */
     int (*del_prefix)(cm_store *s, const char *prefix, cm_error *err);
 
-    /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. */
+    /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. A link to
+     * nothing among them is CM_EIO. */
     int (*list)(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
 
     /* Make what was put under CM_DURABLE_DIR durable: fsync of directories touched since. */
