@@ -208,6 +208,8 @@ def same(a, b):
 
 def compare_attributes(where, nc, mine):
     names = [a for a in nc.ncattrs()]
+    if isinstance(getattr(nc, "datatype", None), netCDF4.EnumType):  # as CF has an enum's names
+        mine = {a: mine[a] for a in mine if a in names or a not in ("flag_values", "flag_meanings")}
     check(names == list(mine), f"{where}: attributes {list(mine)}, want {names}")
     for a in names:
         if a not in mine:

@@ -219,11 +219,9 @@ int cm_h5_filters_parse(const cm_h5_message *m, cm_h5_filter *filters, int *n, c
         t->nvalues = cm_h5_u16(&c);
         const uint8_t *text = cm_h5_take(&c, version == 1 ? (name + 7) & ~(size_t)7 : name);
         copy_printable(t->name, sizeof t->name, text, name);
-        for (int k = 0; k < t->nvalues; k++) {
-            uint32_t v = cm_h5_u32(&c);
-            if (k < 8)
-                t->values[k] = v;
-        }
+        t->raw = cm_h5_take(&c, 4 * (uint64_t)t->nvalues);
+        for (int k = 0; t->raw && k < t->nvalues && k < 8; k++)
+            t->values[k] = cm_load_le32(t->raw + 4 * k);
         if (version == 1 && t->nvalues % 2)
             cm_h5_take(&c, 4);
     }

@@ -88,11 +88,26 @@ typedef struct cm_h5_type {
     bool vlen_string; /* CM_H5_VLEN of characters */
     uint8_t base_cls; /* CM_H5_VLEN, CM_H5_ARRAY */
     uint32_t base_size;
+    /* Integers that fill their bytes only in part: so many bits, so far up. 0: all of them. */
+    uint8_t narrow_bits, narrow_shift;
+    /* CM_H5_ARRAY: lengths, ndim of them of 4 bytes each, and where its base type is described. */
+    uint8_t array_ndim;
+    const uint8_t *array_lengths, *array_base, *array_end;
+    /* CM_H5_ENUM: names, one after the other, and values of base_size bytes each. */
+    uint16_t nnames;
+    bool names_padded; /* to multiples of 8 bytes */
+    const uint8_t *names, *values;
     char why[96]; /* not empty: why cells of this type cannot be read; names the type */
 } cm_h5_type;
 
 /* Parse one datatype and move c behind it. */
 int cm_h5_type_parse(cm_h5_cursor *c, cm_h5_type *out, cm_error *err);
+
+/* The type of an array type's elements. */
+int cm_h5_type_parse_base(const cm_h5_type *array, cm_h5_type *out, cm_error *err);
+
+/* The next name of an enum, and move *names behind it; the first is at t->names. */
+const char *cm_h5_type_next_name(const cm_h5_type *t, const uint8_t **names);
 
 /* "H5T_STD_I16BE", "H5T_STRING (12 bytes)"... written into buf. */
 const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size);
@@ -154,6 +169,7 @@ typedef struct cm_h5_filter {
     uint16_t id, flags; /* bit 0: optional */
     uint16_t nvalues;
     uint32_t values[8]; /* the first of them */
+    const uint8_t *raw; /* all of them, 4 bytes each, little-endian */
     char name[32];      /* cut, printable */
 } cm_h5_filter;
 
