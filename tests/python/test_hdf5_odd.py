@@ -8,6 +8,8 @@ named. Values depend on their position. Exit status 77 when the libraries are mi
 """
 import argparse
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -218,6 +220,39 @@ def enums_and_arrays(tmp):
         for name, attributes in ((names[0], {"flag_meanings": "mine"}), (names[1], {"flag_meanings": "ALPHA BETA_GAMMA D", "flag_values": [1, 5, 100]})):
             got = {k: v["value"] for k, v in lines[name]["attrs"].items()}
             check(got == attributes, f"{path}: {name}: {got}, want {attributes}")
+
+
+@test
+def shared_messages(tmp):
+    """Datatypes, dataspaces, fill values, pipelines and attributes that object headers share."""
+    if not shutil.which("h5repack"):
+        print("# SKIP shared_messages: h5repack is missing")
+        return
+    plain = f"{tmp}/plain.h5"
+    names = []
+    with h5py.File(plain, "w", libver="latest") as h:
+        for k in range(60):
+            t = ("<i4", ">f8", "S6", h5py.string_dtype())[k % 4]
+            g = h.require_group(f"g{k % 3}")
+            data = [f"word {i * k}" for i in range(7)] if k % 4 == 3 else oracle.values((7,), t, k)
+            more = {"chunks": (3,), "compression": "gzip", "shuffle": True} if k % 2 else {}
+            if k % 4 == 0:
+                more["fillvalue"] = 77
+            d = g.create_dataset(f"x{k}", data=data, dtype=t, **more)
+            names.append(d.name)
+            for i in range(k % 5 * 3):
+                d.attrs[f"a{i}"] = f"the same text {i}" if i % 2 else np.arange(i + 1.0)
+    for what in ("8", "1:dtype", "1:attr", "1:fill", "1:pline", "1:dspace"):
+        path = f"{tmp}/shared_{what.replace(':', '_')}.h5"
+        subprocess.run(["h5repack", "-s", what, plain, path], check=True)
+        lines = read_back(path, names)
+        with h5py.File(path) as h:
+            for name in names:
+                want = {k: oracle.plain(v) for k, v in h[name].attrs.items()}
+                got = {k: v["value"] for k, v in lines[name]["attrs"].items()}
+                got = {k: [v] if isinstance(want[k], list) and not isinstance(v, list) else v for k, v in got.items()}
+                check(got == want, f"{path}: {name}: {got}, want {want}")
+        support.listed("hdf5-other", f"shared messages: {what.split(':')[-1] if ':' in what else 'all'}", "h5py")
 
 
 def main():

@@ -22,6 +22,7 @@ enum cm_h5_message_type {
     CM_H5_LAYOUT = 0x08,
     CM_H5_FILTERS = 0x0b,
     CM_H5_ATTRIBUTE = 0x0c,
+    CM_H5_SHARED_TABLE = 0x0f,
     CM_H5_CONTINUATION = 0x10,
     CM_H5_SYMBOL_TABLE = 0x11,
     CM_H5_BTREE_K = 0x13,
@@ -54,10 +55,14 @@ void cm_h5_header_deinit(cm_h5_header *h);
 /* The first message of the type, NULL when there is none. */
 const cm_h5_message *cm_h5_header_find(const cm_h5_header *h, int type);
 
-/* A message's own bytes: m's, or those of the message in another header that m, being shared, names
- * (a committed datatype). CM_EUNSUP for the shared message heap. */
+/* A message's own bytes: m's, or, being shared, those of the message in another header that it
+ * names (a committed datatype), or of the one in the file's heap of shared messages. */
 int cm_h5_message_bytes(cm_h5_reader *r, int type, unsigned flags, const uint8_t *data,
                         size_t nbytes, cm_h5_cursor *out, cm_error *err);
+
+/* The object with this id (nid bytes) in the heap of shared messages of the type. */
+int cm_h5_shared_message(cm_h5_reader *r, int type, const uint8_t *id, size_t nid,
+                         const uint8_t **data, size_t *nbytes, cm_error *err);
 
 /* ---- datatype -------------------------------------------------------------------------------- */
 
@@ -132,7 +137,8 @@ typedef struct cm_h5_fill {
     uint32_t nbytes;
 } cm_h5_fill;
 
-int cm_h5_fill_parse(const cm_h5_message *m, cm_h5_fill *out, cm_error *err);
+/* type: CM_H5_FILL or CM_H5_FILL_OLD. */
+int cm_h5_fill_parse(int type, cm_h5_cursor c, cm_h5_fill *out, cm_error *err);
 
 enum cm_h5_layout_class { CM_H5_COMPACT, CM_H5_CONTIGUOUS, CM_H5_CHUNKED, CM_H5_VIRTUAL };
 
@@ -176,7 +182,7 @@ typedef struct cm_h5_filter {
 #define CM_H5_MAX_FILTERS 32
 
 /* Parse a filter pipeline; filters has room for CM_H5_MAX_FILTERS. */
-int cm_h5_filters_parse(const cm_h5_message *m, cm_h5_filter *filters, int *n, cm_error *err);
+int cm_h5_filters_parse(cm_h5_cursor c, cm_h5_filter *filters, int *n, cm_error *err);
 
 enum cm_h5_link_kind { CM_H5_LINK_HARD, CM_H5_LINK_SOFT, CM_H5_LINK_EXTERNAL, CM_H5_LINK_OTHER };
 

@@ -250,13 +250,6 @@ static int parse_shape_and_type(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     return rc;
 }
 
-static int not_shared(const cm_h5_message *m, const char *what, cm_error *err)
-{
-    return m->flags & CM_H5_SHARED
-               ? cm_error_set(err, CM_EUNSUP, "%s is in HDF5's shared message heap", what)
-               : 0;
-}
-
 /* The axes of an array type are whole in every chunk. */
 static int unfold_chunk(cm_h5_dataset *d, cm_error *err)
 {
@@ -284,18 +277,19 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     m = cm_h5_header_find(h, CM_H5_FILL);
     if (!m)
         m = cm_h5_header_find(h, CM_H5_FILL_OLD);
+    cm_h5_cursor c;
     if (rc == 0 && m)
-        rc = not_shared(m, "fill value", err);
+        rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
     if (rc == 0 && m)
-        rc = cm_h5_fill_parse(m, &d->fill, err);
+        rc = cm_h5_fill_parse(m->type, c, &d->fill, err);
     if (rc == 0)
         rc = keep(s, &d->fill.data, d->fill.nbytes, err);
     m = cm_h5_header_find(h, CM_H5_FILTERS);
     if (rc == 0 && m)
-        rc = not_shared(m, "filter pipeline", err);
+        rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
     if (rc == 0 && m) {
         cm_h5_filter filters[CM_H5_MAX_FILTERS];
-        rc = cm_h5_filters_parse(m, filters, &d->nfilters, err);
+        rc = cm_h5_filters_parse(c, filters, &d->nfilters, err);
         for (int i = 0; rc == 0 && i < d->nfilters; i++)
             rc = keep(s, &filters[i].raw, 4 * (size_t)filters[i].nvalues, err);
         d->filters = (cm_h5_filter *)filters;
