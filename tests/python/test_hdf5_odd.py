@@ -223,6 +223,57 @@ def enums_and_arrays(tmp):
 
 
 @test
+def external_files(tmp):
+    """Bytes in other files: one, several, with an offset, shared by two datasets, never written."""
+    here = os.getcwd()
+    os.chdir(tmp)  # libhdf5 takes relative names from here
+    os.mkdir("below")
+    try:
+        with h5py.File("external.h5", "w") as h:
+            unlimited = h5py.h5f.UNLIMITED
+            for t in ("<i4", ">f8", "u1", "S7"):
+                size = np.dtype(t).itemsize
+                label = oracle.label(t)
+                for name, shape, slots in (("one", (6, 5), [(f"{label}_1.raw", 0, unlimited)]),
+                                           ("offset", (6, 5), [(f"below/{label}_2.raw", 13, 30 * size)]),
+                                           ("three", (6, 5), [(f"{label}_3.raw", 4, 10 * size), (f"{label}_4.raw", 0, 15 * size),
+                                                              (f"{label}_3.raw", 100, unlimited)]),
+                                           ("scalar", (), [(f"{label}_5.raw", 3, size)])):
+                    d = h.create_dataset(f"{name}_{label}", shape, t, external=slots)
+                    d[...] = oracle.values(shape, t)
+        lines = read_back(os.path.abspath("external.h5"), [f"/three_{oracle.label(t)}" for t in ("<i4", ">f8", "u1", "S7")])
+        check(not [r for r in lines.values() if "problem" in r], f"external: {lines}")
+        support.listed("hdf5-other", "data in external files", "h5py")
+    finally:
+        os.chdir(here)
+
+
+@test
+def sparse_indexes(tmp):
+    """Large indexes with few chunks: pages that were never written beside some that were, on all levels."""
+    path, names = f"{tmp}/sparse.h5", []
+    rng = np.random.default_rng(11)
+    at = sorted({0, 3, 4, 19, 20, 131059, 131060, 163827, 163828, 163840, 262131, 262132, 599999,
+                 *rng.integers(0, 600000, 60).tolist(), *rng.integers(131000, 270000, 60).tolist()})
+    with h5py.File(path, "w", libver="v110") as h:
+        for name, maxshape, more in (("extensible", (None,), {}), ("extensible_gzip", (None,), {"compression": "gzip"}),
+                                     ("fixed", (600000,), {}), ("fixed_gzip", (600000,), {"compression": "gzip"}),
+                                     ("tree", (None, None), {})):
+            shape = (600, 1000) if name == "tree" else (600000,)
+            d = h.create_dataset(name, shape, "i1", chunks=(1,) * len(shape), maxshape=maxshape, fillvalue=-1, **more)
+            for k in at:
+                d[np.unravel_index(k, shape)] = k % 101
+            names.append(d.name)
+    with h5py.File(f"{tmp}/old.h5", "w", libver="earliest") as h:
+        d = h.create_dataset("old", (600000,), "i1", chunks=(1,), maxshape=(None,), fillvalue=-1)
+        for k in at:
+            d[k] = k % 101
+    read_back(path, names)
+    read_back(f"{tmp}/old.h5", ["/old"])
+    support.listed("hdf5-other", "chunk indexes of millions of chunks, few of them written", "h5py")
+
+
+@test
 def shared_messages(tmp):
     """Datatypes, dataspaces, fill values, pipelines and attributes that object headers share."""
     if not shutil.which("h5repack"):
@@ -230,7 +281,7 @@ def shared_messages(tmp):
         return
     plain = f"{tmp}/plain.h5"
     names = []
-    with h5py.File(plain, "w", libver="latest") as h:
+    with h5py.File(plain, "w", libver=("v108", "v110")) as h:
         for k in range(60):
             t = ("<i4", ">f8", "S6", h5py.string_dtype())[k % 4]
             g = h.require_group(f"g{k % 3}")

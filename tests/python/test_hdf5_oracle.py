@@ -600,7 +600,9 @@ def refused(tmp):
         h.create_dataset("reference", (2,), dtype=h5py.ref_dtype)
         want["/reference"] = "reference"
         h.create_dataset("external", (4,), "i4", external=[(f"{tmp}/raw.bin", 0, 16)])
-        want["/external"] = "external files"
+        want["/external"] = "not below its own folder"
+        h.create_dataset("missing", (4,), "i4", external=[("missing.bin", 0, 16)])
+        want["/missing"] = "missing.bin, which is not there"
         v = h5py.VirtualLayout((4,), "i4")
         v[:] = h5py.VirtualSource("x.h5", "y", (4,))
         h.create_virtual_dataset("virtual", v)

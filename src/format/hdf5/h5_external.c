@@ -14,8 +14,6 @@
 #include "base/memory.h"
 #include "format/hdf5/h5_model.h"
 
-#define MAX_SLOTS 65536
-
 /* No component that leaves the folder, no empty one. */
 static bool stays_below(const char *name)
 {

@@ -63,10 +63,10 @@ static bool element_ok(const reading *x)
     return x->filtered ? x->element > off + 4 && x->element <= off + 12 : x->element == off;
 }
 
-/* Pages of page_nelmts elements (the last may have fewer), each with a checksum; bit i of the
- * bitmap, highest first, says whether page i was written. */
-static int pages(const reading *x, uint64_t addr, const uint8_t *bitmap, uint64_t start,
-                 uint64_t nelmts, uint64_t page_nelmts, cm_error *err)
+/* Pages of page_nelmts elements (the last may have fewer), each with a checksum; bit first_bit + i
+ * of the bitmap, highest first, says whether page i was written. */
+static int pages(const reading *x, uint64_t addr, const uint8_t *bitmap, uint64_t first_bit,
+                 uint64_t start, uint64_t nelmts, uint64_t page_nelmts, cm_error *err)
 {
     int rc = 0;
     uint64_t step = page_nelmts * x->element + 4;
@@ -75,7 +75,7 @@ static int pages(const reading *x, uint64_t addr, const uint8_t *bitmap, uint64_
             nelmts - i * page_nelmts < page_nelmts ? nelmts - i * page_nelmts : page_nelmts;
         if (start + i * page_nelmts >= x->nwanted)
             break;
-        if (!(bitmap[i / 8] & 0x80 >> i % 8))
+        if (!(bitmap[(first_bit + i) / 8] & 0x80 >> (first_bit + i) % 8))
             continue;
         const uint8_t *p;
         uint64_t nbytes = n * x->element + 4;
@@ -107,7 +107,7 @@ static int fixed_block(const reading *x, uint64_t addr, uint64_t nelmts, unsigne
     cm_h5_cursor c = cm_h5_cursor_of(p, (size_t)nbytes - 4);
     if (!prefix_ok(x, &c, "FADB"))
         return wrong("fixed array block", addr, err);
-    return paged ? pages(x, addr + nbytes, p + head, 0, nelmts, page, err)
+    return paged ? pages(x, addr + nbytes, p + head, 0, 0, nelmts, page, err)
                  : elements(x, &c, 0, nelmts, err);
 }
 
@@ -144,7 +144,7 @@ typedef struct extensible {
 } extensible;
 
 static int data_block(const extensible *e, uint64_t addr, uint64_t start, uint64_t nelmts,
-                      const uint8_t *bitmap, cm_error *err)
+                      const uint8_t *bitmap, uint64_t first_bit, cm_error *err)
 {
     const reading *x = &e->x;
     if (addr == CM_H5_UNDEF || start >= x->nwanted)
@@ -159,10 +159,12 @@ static int data_block(const extensible *e, uint64_t addr, uint64_t start, uint64
     if (!prefix_ok(x, &c, "EADB"))
         return wrong("extensible array block", addr, err);
     cm_h5_take(&c, e->offset_nbytes);
-    return bitmap ? pages(x, addr + nbytes, bitmap, start, nelmts, e->page, err)
+    return bitmap ? pages(x, addr + nbytes, bitmap, first_bit, start, nelmts, e->page, err)
                   : elements(x, &c, start, nelmts, err);
 }
 
+/* There is room for whole bytes of bits for each data block, but the bits of all blocks lie one
+ * behind the other: libhdf5 numbers pages through the super block. */
 static int super_block(const extensible *e, uint64_t addr, uint64_t start, uint64_t nblocks,
                        uint64_t nelmts, cm_error *err)
 {
@@ -185,7 +187,7 @@ static int super_block(const extensible *e, uint64_t addr, uint64_t start, uint6
     cm_h5_take(&c, e->offset_nbytes + nblocks * bitmap);
     for (uint64_t i = 0; rc == 0 && i < nblocks; i++)
         rc = data_block(e, cm_h5_address(&c, f), start + i * nelmts, nelmts,
-                        npages ? p + head + i * bitmap : NULL, err);
+                        npages ? p + head : NULL, i * npages, err);
     return rc;
 }
 
@@ -231,7 +233,7 @@ static int index_block(const extensible *e, uint64_t addr, cm_error *err)
         if (nelmts > e->page)
             return wrong("index block", addr, err);
         for (uint64_t i = 0; rc == 0 && i < nblocks; i++, start += nelmts)
-            rc = data_block(e, cm_h5_address(&c, f), start, nelmts, NULL, err);
+            rc = data_block(e, cm_h5_address(&c, f), start, nelmts, NULL, 0, err);
     }
     return rc;
 }

@@ -32,6 +32,12 @@ typedef struct cm_h5_item {
     cm_dtype dtype;
 } cm_h5_item;
 
+/* A piece of a dataset's bytes in another file; nbytes UINT64_MAX: all that follow. */
+typedef struct cm_h5_slot {
+    const char *name;
+    uint64_t offset, nbytes;
+} cm_h5_slot;
+
 typedef struct cm_h5_items {
     cm_h5_item *first, *last;
 } cm_h5_items;
@@ -48,7 +54,9 @@ struct cm_h5_dataset {
     cm_h5_space space;
     cm_h5_layout layout;
     cm_h5_fill fill;
-    bool external;
+    bool external; /* the data are in slots of other files */
+    unsigned nslots;
+    cm_h5_slot *slots;
     int inner_ndim;       /* the last axes of space, and of chunks, are those of an array type */
     uint32_t stored_size; /* bytes of a cell as layout and fill value have it: a whole array */
     int nfilters;
@@ -158,6 +166,12 @@ int cm_h5_enum_flags(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err);
 /* n numbers of type t as cells of memory, in the arena. */
 int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, size_t n,
                        const uint8_t **out, cm_error *err);
+
+/* d->slots from the external file list m. */
+int cm_h5_external_parse(cm_h5_scan *s, const cm_h5_message *m, cm_h5_dataset *d, cm_error *err);
+
+/* The key of the file that f names: malloc'ed. CM_EUNSUP when it is not below f's own folder. */
+int cm_h5_sibling(const cm_h5_file *f, const char *name, char **key, cm_error *err);
 
 /* Make a variable of a dataset in group g. */
 int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err);

@@ -298,7 +298,9 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
             rc = keep(s, &p, (size_t)d->nfilters * sizeof *filters, err);
         d->filters = rc == 0 && d->nfilters ? (cm_h5_filter *)(uintptr_t)p : NULL;
     }
-    d->external = cm_h5_header_find(h, CM_H5_EXTERNAL) != NULL;
+    m = cm_h5_header_find(h, CM_H5_EXTERNAL);
+    if (rc == 0 && m)
+        rc = cm_h5_external_parse(s, m, d, err);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "array/compose.h"
 #include "base/memory.h"
 #include "format/hdf5/h5_model.h"
 #include "nd/copy.h"
@@ -33,6 +34,9 @@ typedef struct maker {
     cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
     cm_h5_unpacker unpacker;
     bool unpacks;
+    const char *key; /* the file that the bytes are in, its version, and where they begin */
+    cm_object_version version;
+    uint64_t at, nbytes; /* nbytes: how many are said to be there; CM_H5_UNDEF: not said */
     union {
         uint8_t bytes[16];
         cm_string string;
@@ -184,18 +188,15 @@ static int64_t nelem_of(const maker *m)
 
 static int contiguous_table(maker *m, cm_table **out, cm_error *err)
 {
-    const cm_h5_layout *l = &m->d->layout;
-    const cm_h5_file *f = m->s->file;
     int64_t strides[CM_MAX_DIMS];
-    uint64_t need, offset;
-    if (!cm_strides_c(m->ndim, m->extent, m->unpacker.size, strides) ||
-        !cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) ||
-        !cm_add_u64(f->base, l->addr, &offset))
+    uint64_t need;
+    if (m->at == CM_H5_UNDEF || !cm_strides_c(m->ndim, m->extent, m->unpacker.size, strides) ||
+        !cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need))
         return cm_error_set(err, CM_EDATA, "array is larger than a file can be");
-    if (l->nbytes != CM_H5_UNDEF && l->nbytes < need)
+    if (m->nbytes < need)
         return cm_error_set(err, CM_EDATA, "storage has %" PRIu64 " bytes, %" PRIu64 " are needed",
-                            l->nbytes, need);
-    return cm_table_new_strided(m->ndim, offset, strides, f->size, out, err);
+                            m->nbytes, need);
+    return cm_table_new_strided(m->ndim, m->at, strides, m->version.size, out, err);
 }
 
 static int compact_table(maker *m, cm_table **out, cm_error *err)
@@ -288,8 +289,6 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
     bool chunked = d->layout.cls == CM_H5_CHUNKED && !d->space.null;
-    if (d->external)
-        return cm_error_set(err, CM_EUNSUP, "data are in external files");
     if (d->layout.cls == CM_H5_VIRTUAL)
         return cm_error_set(err, CM_EUNSUP, "virtual dataset (its data are other datasets)");
     int rc = chunked ? check_chunks(m, err) : 0;
@@ -301,7 +300,8 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
     for (int i = 0; i < m->ndim; i++)
         m->chunk[i] = chunked ? (int64_t)d->layout.chunk[i] : cm_max_i64(1, m->extent[i]);
     bool empty = nelem == 0 || m->unpacker.used == 0 || d->space.null;
-    if (empty || (d->layout.cls != CM_H5_COMPACT && d->layout.addr == CM_H5_UNDEF)) {
+    bool nowhere = d->layout.cls != CM_H5_COMPACT && d->layout.addr == CM_H5_UNDEF && !d->external;
+    if (empty || nowhere) {
         if (!chunked)
             shrink_chunk(m);
         return cm_h5_nowhere_new(out, err);
@@ -356,8 +356,8 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
                             .chain = chain,
                             .table = table,
                             .store = f->store,
-                            .key = f->key,
-                            .version = f->version,
+                            .key = m->key,
+                            .version = m->version,
                             .label = f->uri,
                             .path = m->v->path,
                             .unpack = m->unpacks ? cm_h5_unpack : NULL,
@@ -382,13 +382,98 @@ static bool ends_with_chunks(const maker *m)
     return d->fill.user;
 }
 
+/* One slot's rows, [*row, *row + m->extent[0]), as an array. */
+static int slot_array(maker *m, const cm_h5_slot *slot, uint64_t row_nbytes, int64_t nrows,
+                      int64_t *row, cm_array **out, cm_error *err)
+{
+    cm_h5_file *f = m->s->file;
+    char *key = NULL;
+    bool last = slot->nbytes / row_nbytes >= (uint64_t)(nrows - *row);
+    if (!last && slot->nbytes % row_nbytes != 0)
+        return cm_error_set(err, CM_EUNSUP,
+                            "part of the data in the external file %s ends inside a row",
+                            slot->name);
+    int rc = cm_h5_sibling(f, slot->name, &key, err);
+    if (rc == 0)
+        rc = f->store->vt->stat(f->store, key, &m->version, err);
+    if (rc == CM_ENOTFOUND || rc == CM_EIO) {
+        cm_error_set(err, CM_EUNSUP, "data are in the external file %s, which is not there",
+                     slot->name);
+        rc = CM_EUNSUP;
+    }
+    if (rc == 0) {
+        m->key = key;
+        m->at = slot->offset;
+        m->nbytes = slot->nbytes;
+        if (m->ndim)
+            m->extent[0] = last ? nrows - *row : (int64_t)(slot->nbytes / row_nbytes);
+        memcpy(m->whole, m->extent, sizeof m->whole);
+        *row += m->ndim ? m->extent[0] : 1;
+        rc = make_chunked(m, out, err);
+    }
+    m->key = f->key;
+    free(key);
+    return rc;
+}
+
+/* The slots side by side. */
+static int external_array(maker *m, cm_array **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    int64_t nrows = m->ndim ? m->extent[0] : 1, row = 0, nelem = nelem_of(m);
+    int64_t extent[CM_MAX_DIMS];
+    uint64_t row_nbytes;
+    memcpy(extent, m->extent, sizeof extent);
+    if (nelem <= 0) {
+        memcpy(m->whole, m->extent, sizeof m->whole);
+        return make_chunked(m, out, err);
+    }
+    if (!cm_mul_u64((uint64_t)(nelem / nrows), m->unpacker.size, &row_nbytes))
+        return cm_error_set(err, CM_EDATA, "array is larger than a file can be");
+    cm_array **parts = cm_calloc(d->nslots + 1u, sizeof *parts, err);
+    if (!parts)
+        return CM_ENOMEM;
+    int rc = 0;
+    size_t n = 0;
+    for (unsigned i = 0; rc == 0 && i < d->nslots && row < nrows; i++) {
+        if (d->slots[i].nbytes == 0)
+            continue;
+        rc = slot_array(m, &d->slots[i], row_nbytes, nrows, &row, &parts[n], err);
+        n += rc == 0;
+    }
+    if (rc == 0 && row < nrows)
+        rc = cm_error_set(err, CM_EDATA, "external files have %" PRId64 " of %" PRId64 " rows", row,
+                          nrows);
+    if (rc == 0)
+        rc = n == 1 ? 0 : cm_array_concat(parts, n, 0, out, err);
+    if (rc == 0 && n == 1)
+        *out = cm_array_ref(parts[0]);
+    for (size_t i = 0; i < n; i++)
+        cm_array_unref(parts[i]);
+    free(parts);
+    memcpy(m->extent, extent, sizeof extent);
+    return rc;
+}
+
 static int make_array(maker *m, cm_array **out, cm_error *err)
 {
+    const cm_h5_file *f = m->s->file;
     int rc = choose_cells(m, err);
     if (rc == 0)
         rc = choose_fill(m, err);
     if (rc)
         return rc;
+    m->key = f->key;
+    m->version = f->version;
+    m->nbytes = m->d->layout.nbytes;
+    if (m->d->layout.addr == CM_H5_UNDEF || !cm_add_u64(f->base, m->d->layout.addr, &m->at))
+        m->at = CM_H5_UNDEF;
+    if (m->d->external && m->d->layout.cls == CM_H5_CONTIGUOUS) {
+        rc = external_array(m, out, err);
+        return rc || memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) == 0
+                   ? rc
+                   : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    }
     bool shorter = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
     bool extend = shorter && !ends_with_chunks(m);
     memcpy(m->whole, extend ? m->extent : m->shape, sizeof m->whole);
