@@ -599,7 +599,7 @@ def refused(tmp):
         want["/ragged"] = "variable-length sequence"
         h.create_dataset("reference", (2,), dtype=h5py.ref_dtype)
         want["/reference"] = "reference"
-        h.create_dataset("external", (4,), "i4", external=[(f"{tmp}/raw.bin", 0, 16)])
+        h.create_dataset("external", (4,), "i4", external=[("../raw.bin", 0, 16)])
         want["/external"] = "not below its own folder"
         h.create_dataset("missing", (4,), "i4", external=[("missing.bin", 0, 16)])
         want["/missing"] = "missing.bin, which is not there"
