@@ -6,7 +6,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 PYTHON_TESTS ?= yes
 
-.PHONY: build help deps check tidy demo bench fuzz install uninstall clean
+.PHONY: build help deps check support tidy demo bench fuzz install uninstall clean
 
 build:
 	@tools/deps.sh --need build
@@ -17,6 +17,7 @@ help:
 	@echo "make            build build/release/chunkmill and the libraries"
 	@echo "make deps       install what building and testing need (Debian, Ubuntu; as root or with sudo)"
 	@echo "make check      build with and without sanitizers, warnings as errors, and run every test"
+	@echo "make support    make docs/support.md of what the differential tests compare"
 	@echo "make tidy       clang-tidy over the sources, with the checks of .clang-tidy; takes minutes"
 	@echo "make demo       fetch a climate model's file, convert it, compare it"
 	@echo "make bench      measure, beside others where they are installed; 5 GB in build/; CASES=engine for one"
@@ -33,6 +34,14 @@ check:
 
 tidy: build
 	find src -name '*.c' | sort | xargs -P $(JOBS) -n 8 clang-tidy -p build/release --quiet
+
+# The tests that record run again; what they compared is the page.
+support: build
+	tools/make_venv.sh build/venv
+	cmake --preset release -DCM_PYTHON=$(CURDIR)/build/venv/bin/python
+	cmake --build build/release -j $(JOBS)
+	ctest --test-dir build/release -j $(JOBS) --output-on-failure --no-tests=error -L '^records$$'
+	build/venv/bin/python tools/make_support.py --write build/release/tests/support.txt
 
 demo:
 	@tools/deps.sh --need demo

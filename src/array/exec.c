@@ -390,7 +390,7 @@ static int fetch(const cm_piece *p, const cm_range *ranges, int n, bool *absent,
     int r = p->store->vt->get(p->store, p->key, ranges, n, &version, err);
     if (r == CM_ENOTFOUND && p->absent_is_fill) {
         *absent = true;
-        return 0;
+        return cm_store_check_absent(p->store, p->key, err);
     }
     if (!r && p->object_nbytes && version.size != p->object_nbytes)
         return cm_error_set(err, CM_EDATA, "%llu bytes where %llu are needed",

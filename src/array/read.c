@@ -9,7 +9,8 @@
  * reservations, and in parallel loops, without any order among them.
  *
  * An array of many objects (Zarr) is looked at once more after its chunks were read: chunks of a
- * store that was removed or replaced meanwhile are absent, or another array's.
+ * store that was removed or replaced meanwhile are absent, or another array's. And a chunk that is
+ * absent is fill only when the store says that it cannot have been there when it was opened.
  *
  * An object that changes between the reading of its index and of its chunks (CM_ECHANGED) makes the
  * whole read start again with fresh indexes, a few times.
@@ -159,7 +160,8 @@ static void count_done(const cm_sink *s, const cm_piece *p)
 
 static int name_error(const cm_piece *p, cm_error *err)
 {
-    if (p->kind == CM_PIECE_CHUNK && p->nbytes == UINT64_MAX)
+    if ((p->kind == CM_PIECE_CHUNK && p->nbytes == UINT64_MAX && !p->inline_data) ||
+        (p->kind == CM_PIECE_RAW && p->absent_is_fill))
         cm_error_prefix(err, "chunk %s", p->key);
     else if (p->kind == CM_PIECE_CHUNK && !p->inline_data)
         cm_error_prefix(err, "chunk at bytes %llu..%llu of %s", (unsigned long long)p->offset,
@@ -193,9 +195,8 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
             r = err->code;
         }
         if (r == CM_ENOTFOUND && p->absent_is_fill) {
-            cm_error_clear(err);
             absent = true;
-            r = 0;
+            r = cm_store_check_absent(p->store, p->key, err);
         }
     }
     for (size_t i = 0; i < g->count && !r; i++) {

@@ -238,9 +238,8 @@ static int load(cm_context *ctx, cm_store *store, const char *key, uint64_t base
         cm_object_version now;
         r = store->vt->stat(store, key, &now, err);
         if (r == CM_ENOTFOUND && absent_is_fill) {
-            cm_error_clear(err);
             x->absent = true;
-            return 0;
+            return cm_store_check_absent(store, key, err);
         }
         if (r)
             return r;

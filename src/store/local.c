@@ -23,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -30,7 +32,7 @@
 #include "base/memory.h"
 #include "store/local.h"
 
-enum { READ_ONCE = 64 << 20, TRIES = 3 };
+enum { READ_ONCE = 64 << 20, TRIES = 3, CLOCKS_AGREE_S = 5 };
 
 int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *err)
 {
@@ -147,6 +149,53 @@ static int local_stat(cm_store *base, const char *key, cm_object_version *out, c
     if (stat(path, &st) != 0)
         return fail_open(s, err, errno, path, "cannot look at it");
     return version_of(&st, path, out, err);
+}
+
+/* Whether path is on a file system whose times another machine's clock makes. */
+static bool is_remote(const char *path)
+{
+    static const unsigned long remote[] = {
+        0x6969,     0x517b,     0xfe534d42, 0xff534d42, 0x65735546, 0x00c36400, 0x0bd00bd0,
+        0x47504653, 0x5346414f, 0x01021997, 0x19830326, 0xaad7aaea, 0x7461636f, 0x01161970};
+    struct statfs fs;
+    if (statfs(path, &fs) != 0)
+        return true;
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
+        if (((unsigned long)fs.f_type & 0xffffffff) == remote[i])
+            return true;
+    return false;
+}
+
+/* Adding a name to a directory and removing one set its time of change. So an object that is absent
+ * was absent all the time when the directory that would hold it, or the lowest above it that there
+ * is, is older than our opening of the store. Nothing has to be looked at or kept for objects that
+ * are there. File times are of the last tick of the clock, a few ms ago: so what is removed in the
+ * first few ms is not noticed, but nothing that happened before the opening looks newer than it. */
+static int local_check_absent(cm_store *base, const char *key, cm_error *err)
+{
+    const cm_local *s = (const cm_local *)base;
+    char path[CM_LOCAL_PATH_ROOM];
+    size_t root = strlen(s->path);
+    struct stat st;
+    int r = cm_local_key_path(s, key, path, err);
+    if (r)
+        return r;
+    do {
+        char *cut = strrchr(path, '/');
+        if (!cut || cut < path + root || cut == path)
+            return 0; /* the store itself is gone: its metadata will be missed */
+        *cut = 0;
+    } while (stat(path, &st) != 0);
+    int64_t after = (int64_t)st.st_mtim.tv_sec - s->opened.tv_sec;
+    if (after < 0 || (after == 0 && st.st_mtim.tv_nsec <= s->opened.tv_nsec) ||
+        (after < CLOCKS_AGREE_S && is_remote(path)))
+        return 0;
+    cm_error_set(err, CM_ECHANGED,
+                 "it is absent, and things were added to or removed from %s since "
+                 "reading began",
+                 path);
+    cm_error_hint(err, "read it again when nothing changes it");
+    return CM_ECHANGED;
 }
 
 /* Open for reading. O_NONBLOCK: a FIFO in the place of a file must not hang us. */
@@ -316,6 +365,7 @@ static void local_free(cm_store *base)
 
 const cm_store_vt cm_local_vt = {
     .stat = local_stat,
+    .check_absent = local_check_absent,
     .get = local_get,
     .get_all = local_get_all,
     .put = cm_local_put,
@@ -343,6 +393,7 @@ int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durabil
     pthread_mutex_init(&s->dirs_lock, NULL);
     s->ctx = ctx;
     s->durability = durability;
+    clock_gettime(CLOCK_REALTIME, &s->opened);
     s->host = cm_local_host();
     s->path = cm_strndup(path, n, err);
     s->base.uri = s->path ? cm_strdup(path, err) : NULL;

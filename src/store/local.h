@@ -25,6 +25,7 @@ typedef struct cm_local {
     cm_context *ctx; /* may be NULL: then nothing is cancelled */
     char *path;      /* of the directory, no '/' at its end unless it is the root */
     cm_durability durability;
+    struct timespec opened;  /* not before the time of any file then */
     uint64_t host;           /* says which system the pids of temporaries belong to */
     _Atomic unsigned serial; /* of temporaries */
     pthread_mutex_t dirs_lock;

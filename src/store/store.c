@@ -18,6 +18,12 @@ void cm_store_unref(cm_store *s)
         s->vt->free(s);
 }
 
+int cm_store_check_absent(cm_store *s, const char *key, cm_error *err)
+{
+    cm_error_clear(err);
+    return s->vt->check_absent ? s->vt->check_absent(s, key, err) : 0;
+}
+
 const char *cm_store_local_path(const cm_store *s)
 {
     return s->vt == &cm_local_vt ? ((const cm_local *)s)->path : NULL;

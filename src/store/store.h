@@ -53,6 +53,10 @@ typedef struct cm_store_vt {
      * the name) is CM_EIO, for absent chunks read as fill. */
     int (*stat)(cm_store *s, const char *key, cm_object_version *out, cm_error *err);
 
+    /* key was not found by a read. CM_ECHANGED where it may have been there when the store was
+     * opened: something was added or removed beside it since. NULL: the store cannot know. */
+    int (*check_absent)(cm_store *s, const char *key, cm_error *err);
+
     /* Read n ranges. dst of nbytes each, in any order. *version: in, the version they must come
      * from (all zero: any); out, the one they came from. A range beyond the object's end is
      * CM_EDATA. Reads of one call are all of one version. */
@@ -105,6 +109,9 @@ void cm_store_unref(cm_store *s); /* NULL is legal */
 int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
                         cm_error *err);
 int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);
+
+/* A read did not find key, and what is absent means fill: 0 when it may be taken for that. */
+int cm_store_check_absent(cm_store *s, const char *key, cm_error *err);
 
 /* Path of the directory when the store is local, else NULL. */
 const char *cm_store_local_path(const cm_store *s);

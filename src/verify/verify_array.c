@@ -230,9 +230,8 @@ static int find_object(checker *c, const cm_location *loc, const char *key, bool
         return 0;
     int ret = store->vt->stat(store, key, &version, err);
     if (ret == CM_ENOTFOUND && loc->where == CM_AT_OBJECT) {
-        cm_error_clear(err);
         *present = false;
-        return 0;
+        return cm_store_check_absent(store, key, err);
     }
     uint64_t end;
     if (ret == 0 && loc->where == CM_AT_RANGE &&

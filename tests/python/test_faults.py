@@ -265,13 +265,16 @@ def test_source_removed_meanwhile(chunkmill, tmp_path):
     path = tmp_path / "in.zarr"
     z = zarr.create_array(str(path), name="a", shape=(2000, 1000), chunks=(10, 1000), dtype="f8", fill_value=0)
     z[...] = 7
-    for how in ("rename", "remove"):
+    for how in ("rename", "chunks", "remove"):
         out = tmp_path / "out.zarr"
         child = start(chunkmill, "rechunk", path, out, "--chunks", "2000,4", "--threads", "1", "--max-mem", "64MB", "-q",
                       "--codec", "blosc:zstd:9:shuffle")
         wait_for(lambda: any(MARK in n for n in os.listdir(tmp_path)), child)
         if how == "rename":
             path.rename(tmp_path / "elsewhere")
+        elif how == "chunks":  # with the metadata where they were
+            shutil.rmtree(path / "a" / "c" / "199")
+            (path / "a" / "c" / "198" / "0").unlink()
         else:
             shutil.rmtree(path)
         err = child.communicate(timeout=60)[1]
@@ -281,6 +284,8 @@ def test_source_removed_meanwhile(chunkmill, tmp_path):
         else:
             assert child.returncode == 5 and "in.zarr" in err, err
         assert not out.exists()
+        if how == "chunks":
+            z[1980:] = 7
         if how == "rename":
             (tmp_path / "elsewhere").rename(path)
 

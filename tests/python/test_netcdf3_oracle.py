@@ -38,6 +38,7 @@ except ImportError as why:
     xarray = None
     print(f"# SKIP comparison with xarray: {why}")
 
+import support
 from seeds import choose_seed
 from tally import FAILED, check, count
 
@@ -108,7 +109,23 @@ def strings_of(variable, values):
     return dims, [raw[i:i + width].rstrip(b"\0") for i in range(0, len(raw), width)]
 
 
-def compare_variable(tool, path, line, variable):
+def feature_of(variable):
+    """How docs/support.md calls the way in which a variable is stored."""
+    group = variable.group()
+    form = TOLD[group.data_model].removeprefix("NetCDF-3 ")
+    along = [group.dimensions[d].isunlimited() for d in variable.dimensions]
+    return f"{form}, {'by record' if any(along) else 'fixed size'}"
+
+
+def record(variable, *oracles):
+    """The cells of a variable were equal to those that the oracles have."""
+    dtype = "char" if variable.dtype == "S1" else variable.dtype.name
+    for oracle in oracles:
+        support.matrix("netcdf3-read", feature_of(variable), dtype,
+                       "" if dtype in support.ORDERLESS else "big", oracle)
+
+
+def compare_variable(tool, path, line, variable, writer):
     where = f"{path}: {variable.name}"
     if not check("problem" not in line, f"{where}: {line.get('problem')}"):
         return
@@ -121,17 +138,20 @@ def compare_variable(tool, path, line, variable):
     if variable.dtype == "S1":
         dims, cells = strings_of(variable, np.asarray(values))
         check(line["dtype"] == "string", f"{where}: dtype {line['dtype']}")
-        check(split_strings(raw.stdout) == cells, f"{where}: strings differ")
+        equal = check(split_strings(raw.stdout) == cells, f"{where}: strings differ")
     else:
         dims = list(variable.dimensions)
         native = np.ascontiguousarray(values, dtype=variable.dtype.newbyteorder("="))
         check(line["dtype"] == variable.dtype.name, f"{where}: dtype {line['dtype']}")
         check(line["shape"] == list(values.shape), f"{where}: shape {line['shape']}")
-        check(raw.stdout == native.tobytes(), f"{where}: cells differ")
+        equal = check(raw.stdout == native.tobytes(), f"{where}: cells differ")
+    if equal and values.size:
+        record(variable, "netCDF4", *([writer] if writer else []))
     check(line["dims"] == dims, f"{where}: dimensions {line['dims']} {dims}")
 
 
-def compare_file(tool, path):
+def compare_file(tool, path, writer=None):
+    """writer: who made it, when that was not netCDF4-python."""
     done = run(tool, path)
     if not check(done.returncode == 0, f"{path}: {done.stderr.decode().strip()}"):
         return
@@ -144,13 +164,15 @@ def compare_file(tool, path):
         names = [line["path"][1:] for line in lines[1:]]
         check(names == list(ds.variables), f"{path}: variables {names}")
         for line in lines[1:]:
-            compare_variable(tool, path, line, ds.variables[line["path"][1:]])
+            compare_variable(tool, path, line, ds.variables[line["path"][1:]],
+                             writer)
+        features = {name: feature_of(v) for name, v in ds.variables.items()}
         unlimited = [n for n, d in ds.dimensions.items() if d.isunlimited()]
     if xarray:
-        compare_strings_with_xarray(tool, path, lines[1:], unlimited)
+        compare_strings_with_xarray(tool, path, lines[1:], unlimited, features)
 
 
-def compare_strings_with_xarray(tool, path, lines, unlimited):
+def compare_strings_with_xarray(tool, path, lines, unlimited, features):
     with xarray.open_dataset(path, engine="netcdf4", mask_and_scale=False, decode_times=False,
                              decode_coords=False) as ds:
         for line in lines:
@@ -159,8 +181,11 @@ def compare_strings_with_xarray(tool, path, lines, unlimited):
                 continue
             want = np.asarray(ds[name].values)
             cells = split_strings(run(tool, "--raw", line["path"], path).stdout)
-            check(list(ds[name].dims) == line["dims"] and want.dtype.kind == "S" and
-                  [bytes(s) for s in want.ravel()] == cells, f"{path}: {name} as xarray has it: {ds[name].dims} {want!r}, {line['dims']} {cells}")
+            if check(list(ds[name].dims) == line["dims"] and want.dtype.kind == "S" and
+                     [bytes(s) for s in want.ravel()] == cells,
+                     f"{path}: {name} as xarray has it: {ds[name].dims} {want!r}, {line['dims']} "
+                     f"{cells}") and cells:
+                support.matrix("netcdf3-read", features[name], "char", "", "xarray")
 
 
 def random_values(rng, dtype, shape):
@@ -231,6 +256,38 @@ def write_random(rng, path, form):
                 v[tuple(slice(0, n) for n in count) if count else ...] = values
 
 
+def write_every(path, form):
+    """Each type, with the record dimension and without."""
+    with netCDF4.Dataset(path, "w", format=form) as ds:
+        ds.createDimension("time", None)
+        ds.createDimension("y", 3)
+        ds.createDimension("x", 5)
+        for t in EXTENDED if form == "NETCDF3_64BIT_DATA" else CLASSIC:
+            for name, dims in (("fixed", ("y", "x")), ("record", ("time", "x"))):
+                v = ds.createVariable(f"{name}_{t}", t, dims)
+                v.set_auto_chartostring(False)
+                kind = np.dtype(t)
+                i = np.arange(15).reshape(3, 5)
+                if t == "S1":
+                    v[:] = (i + 97).astype("u1").view("S1").reshape(3, 5)
+                elif kind.kind == "f":
+                    v[:] = np.where(i == 7, np.nan, i * 0.75 - 5).astype(kind)
+                else:
+                    data = (i * 0x9E3779B9).astype("u8").astype(kind)
+                    data[1, 2:4] = np.iinfo(kind).min, np.iinfo(kind).max
+                    v[:] = data
+
+
+def write_every_scipy(path, version):
+    with netcdf_file(path, "w", version=version) as f:
+        f.createDimension("t", None)
+        f.createDimension("x", 5)
+        for t in "bhifd":
+            data = (np.arange(15).reshape(3, 5) * 7919).astype(t)
+            f.createVariable(f"fixed_{t}", t, ("x",))[:] = data[0]
+            f.createVariable(f"record_{t}", t, ("t", "x"))[:] = data
+
+
 def write_scipy(rng, path, version):
     with netcdf_file(path, "w", version=version) as f:
         f.createDimension("t", None)
@@ -257,6 +314,13 @@ def main():
     rng = random.Random(choose_seed())
     with tempfile.TemporaryDirectory() as scratch:
         path = pathlib.Path(scratch) / "f.nc"
+        with support.recording():
+            for form in FORMATS:
+                write_every(path, form)
+                compare_file(options.dump, path)
+            for version in (1, 2) if netcdf_file else ():
+                write_every_scipy(path, version)
+                compare_file(options.dump, path, "scipy")
         for form in FORMATS:
             for _ in range(options.rounds):
                 write_random(rng, path, form)

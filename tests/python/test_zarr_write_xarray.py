@@ -28,6 +28,7 @@ except ImportError as why:
     print(f"1..0 # SKIP {why}")
     sys.exit(77)
 
+import support
 from tally import FAILED, check, count
 
 try:
@@ -157,7 +158,9 @@ def validate(path, form, what):
         check(not problems, f"{what}: {p}: {problems}")
 
 
-def compare(mine, theirs, source, what):
+def compare(mine, theirs, source, what, folder):
+    """folder: the group that chunkmill wrote."""
+    before = len(FAILED)
     check(same_attrs(mine.attrs, theirs.attrs), f"{what}: attributes {mine.attrs} {theirs.attrs}")
     check(set(mine.variables) == set(theirs.variables),
           f"{what}: {set(mine.variables) ^ set(theirs.variables)}")
@@ -166,7 +169,8 @@ def compare(mine, theirs, source, what):
     for name in set(mine.variables) & set(theirs.variables):
         a, b = mine[name].variable, theirs[name].variable
         check(a.dims == b.dims, f"{what} {name}: {a.dims} {b.dims}")
-        check(bits(a.values) == bits(b.values), f"{what} {name}: {a.values} {b.values}")
+        if check(bits(a.values) == bits(b.values), f"{what} {name}: {a.values} {b.values}"):
+            support.zarr_array(folder / name, "write", "xarray")
         check(a.dtype == b.dtype or a.dtype.kind in "OUT", f"{what} {name}: {a.dtype} {b.dtype}")
         attrs = dict(b.attrs)
         if "_FillValue" not in source[name].attrs and a.dtype.kind == "f":
@@ -176,6 +180,9 @@ def compare(mine, theirs, source, what):
         check([k for k in a.attrs if k != "_FillValue"] == order and set(a.attrs) == set(attrs) and
               all(same_value(a.attrs[k], attrs[k]) for k in attrs),
               f"{what} {name}: attributes {a.attrs} {attrs}")
+    if len(FAILED) == before:
+        support.listed("zarr-other", "written: groups, dimensions, coordinates, attributes, fill "
+                       "values, consolidated", "xarray")
 
 
 def one(command, folder, source, engine, form):
@@ -196,7 +203,7 @@ def one(command, folder, source, engine, form):
             label = f"{what} {group} {'decoded' if decode else 'raw'}"
             compare(open_quietly(mine, label, group=group, decode_cf=decode),
                     xr.open_zarr(str(theirs), group=group, decode_cf=decode, chunks=None).load(),
-                    src, label)
+                    src, label, mine / group.strip("/"))
     check(open_quietly(mine, what, consolidated=True) is not None, what)
 
 
@@ -214,7 +221,7 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(options.keep or temporary)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), support.recording():
             warnings.simplefilter("ignore")
             for source, engine in make_sources(folder, options.sources.split(",")):
                 for form in (2, 3):
