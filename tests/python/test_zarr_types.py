@@ -15,6 +15,8 @@ import warnings
 import numpy as np
 import pytest
 
+import support
+
 numcodecs = pytest.importorskip("numcodecs")
 zarr = pytest.importorskip("zarr")
 from conftest import ROOT, find_program  # noqa: E402
@@ -24,6 +26,12 @@ PROGRAM = find_program()
 DUMP = str(ROOT / PROGRAM).rsplit("/", 1)[0] + "/tests/cm_dump"
 N = 23  # no multiple of the chunks: the last one reaches beyond the shape
 CHUNK = 5
+
+
+@pytest.fixture(autouse=True)
+def recorded():
+    with support.recording():
+        yield
 
 
 def run(*args):
@@ -119,6 +127,8 @@ def test_times(tmp_path, dtype):
         assert native(back[:]) == want
         assert str(back.fill_value) == str(zarr.open_array(tmp_path / "s" / "a").fill_value)
         assert raw(target) == want
+    kind = {"M": "datetime64", "m": "timedelta64"}[dtype[1]]
+    support.listed("zarr-other", f"versions 2 and 3: {kind} of every unit", "zarr-python")
 
 
 @pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns"])
@@ -157,6 +167,7 @@ def test_raw(tmp_path, version, size):
         target = tmp_path / f"t{target_version}"
         rechunk(tmp_path / "s", target, target_version)
         assert zarr.open_array(target / "a", mode="r")[:].tobytes() == a.tobytes()
+    support.listed("zarr-other", f"version {version}: opaque bytes", "zarr-python")
     shown = json.loads(run("values", tmp_path / "s", "a", "--json").stdout)
     assert shown[3] == {"hex": a[3].tobytes().hex()}
 
@@ -190,6 +201,7 @@ def test_variable_length_bytes(tmp_path, version):
         target = tmp_path / f"t{target_version}"
         rechunk(tmp_path / "s", target, target_version)
         assert list(zarr.open_array(target / "a", mode="r")[:]) == list(a)
+    support.listed("zarr-other", f"version {version}: variable-length bytes", "numcodecs")
     shown = json.loads(run("values", tmp_path / "s", "a", "--json").stdout)
     assert shown == [{"hex": x.hex()} for x in a]
 
@@ -284,6 +296,8 @@ def test_records(tmp_path, number, compressed):
         assert (zarr.open_array(tmp_path / "t2/a", mode="r")[:] == want.astype(as_native)).all()
     rechunk(tmp_path / "s", tmp_path / "t3", 3)
     assert (zarr.open_array(tmp_path / "t3/a", mode="r")[:] == want.astype(as_native)).all()
+    support.listed("zarr-other", "versions 2 and 3: records, each field's byte order its own",
+                   "zarr-python")
     assert raw(tmp_path / "t3") == want.astype(as_native).tobytes()
 
 
@@ -387,3 +401,4 @@ def test_small_of_tensorstore(tmp_path, name, driver):
     back = ts.open({"driver": "zarr3", "kvstore": {"driver": "file",
                                                    "path": str(tmp_path / "t/a") + "/"}}).result()
     assert back.read().result().tobytes() == a.tobytes()
+    support.listed("zarr-other", f"version {3 if driver == 'zarr3' else 2}: {name}", "tensorstore")
