@@ -262,6 +262,10 @@ int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
     if (first < 0 || last > save->ntasks || first > last)
         return cm_error_set(err, CM_EINVAL, "tasks %lld..%lld of %lld", (long long)first,
                             (long long)last, (long long)save->ntasks);
+    /* A spill that is not full would be read as zeros, and a unit that nobody wrote as fill. */
+    if (first != save->ndone)
+        return cm_error_set(err, CM_EINVAL, "tasks from %lld on, but %lld is the next one",
+                            (long long)first, (long long)save->ndone);
     int64_t total = 0;
     for (int i = 0; i < save->nparts; i++)
         total += (int64_t)save->parts[i].nbytes * (save->parts[i].mode == CM_MODE_SPILL ? 2 : 1);
@@ -269,7 +273,11 @@ int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
     int r = check_space(save, err);
     if (!r)
         r = cm_target_begin(save->target, err);
-    return r ? r : cm_save_run_tasks(save, first, last, err);
+    if (!r)
+        r = cm_save_run_tasks(save, first, last, err);
+    if (!r)
+        save->ndone = last;
+    return r;
 }
 
 int cm_save_commit(cm_save *save, cm_error *err)
@@ -277,6 +285,9 @@ int cm_save_commit(cm_save *save, cm_error *err)
     cm_error local;
     if (!err)
         cm_error_clear(err = &local);
+    if (save->ndone < save->ntasks)
+        return cm_error_set(err, CM_EINVAL, "task %lld of %lld did not run", (long long)save->ndone,
+                            (long long)save->ntasks);
     int r = cm_context_check(save->ctx, err);
     if (!r)
         r = cm_target_begin(save->target, err);

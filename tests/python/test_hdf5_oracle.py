@@ -806,6 +806,10 @@ def chunk_counts(tmp):
             d = h.create_dataset("extensible_sparse", shape=(90000, 4), dtype="<i4", chunks=(2, 2), maxshape=(None, 4))
             d[80000:80003] = 4
             d[7] = 2
+            # data blocks of two pages of 1024 from element 131,060 on, of four from 393,204 on
+            d = h.create_dataset("extensible_paged", shape=(900000,), dtype="<i4", chunks=(1,), maxshape=(None,))
+            for k in [*range(130000, 300000, 1531), *range(390000, 900000, 7919)]:
+                d[k] = k
         compare_cells(path)
         p = dump(path, "--format", "hdf5", "--no-values")
         check(p.returncode == 0, f"{path}: {p.stderr}")
