@@ -9,9 +9,9 @@
  * "problem": {"code", "message"}}; one whose cells cannot be read has "error" like that. attrs:
  * {name: {"dtype", "value"}}. fnv1a: 64-bit FNV-1a in hex over the native (little-endian) cells in
  * C order; a string is its length as 4 bytes little-endian, then its bytes. The same bytes are what
- * --raw writes. first and last: up to 4 cells, CM_BYTES in hex. --chunk-list adds to variables that
- * have chunks "chunk_list": [[coordinate, offset, nbytes, filter mask]...] of those present. An
- * error goes to standard error as "CODE: line" and the status is 3.
+ * --raw writes. first and last: up to 4 cells, opaque bytes in hex. --chunk-list adds to variables
+ * that have chunks "chunk_list": [[coordinate, offset, nbytes, filter mask]...] of those present.
+ * An error goes to standard error as "CODE: line" and the status is 3.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,20 +62,26 @@ static cm_json *cell_json(dump *d, cm_dtype dtype, const void *cell)
         const cm_string *s = cell;
         return cm_json_new_string_n(d->doc, s->nbytes ? s->data : "", s->nbytes);
     }
-    if (dtype.kind != CM_BYTES)
+    const unsigned char *bytes = cell;
+    size_t n = dtype.size;
+    if (dtype.kind < CM_BYTES || cm_kind_is_time(dtype.kind))
         return cm_json_from_cells(d->doc, dtype, cell, 1, true);
+    if (cm_kind_is_vlen(dtype.kind)) {
+        bytes = (const unsigned char *)((const cm_string *)cell)->data;
+        n = ((const cm_string *)cell)->nbytes;
+    }
     char hex[2 * 64 + 1] = "";
-    for (size_t i = 0; i < dtype.size && i < 64; i++)
-        snprintf(hex + 2 * i, 3, "%02x", ((const unsigned char *)cell)[i]);
+    for (size_t i = 0; i < n && i < 64; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
     return cm_json_new_string(d->doc, hex);
 }
 
 static int take(dump *d, cells *c, cm_dtype dtype, const void *data, int64_t n, cm_error *err)
 {
     const char *p = data;
-    if (dtype.kind != CM_STRING)
+    if (!cm_kind_is_vlen(dtype.kind))
         eat(d, c, data, (size_t)n * dtype.size);
-    for (int64_t i = 0; i < n && dtype.kind == CM_STRING; i++) {
+    for (int64_t i = 0; i < n && cm_kind_is_vlen(dtype.kind); i++) {
         const cm_string *s = (const cm_string *)data + i;
         unsigned char length[4];
         for (int k = 0; k < 4; k++)
@@ -154,7 +160,7 @@ static cm_json *lengths(dump *d, const int64_t *v, int n)
 
 static cm_json *attribute_json(dump *d, const cm_attribute *a)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_json *o = cm_json_new_object(d->doc);
     if (cm_json_set_string(d->doc, o, "dtype", cm_dtype_name(a->dtype, name, sizeof name)) ||
         cm_json_set(d->doc, o, "value", cm_json_copy(d->doc, a->value)))
@@ -249,7 +255,7 @@ static int unreadable(dump *d, cm_json *o, int code, const cm_error *err)
 
 static int dump_variable(dump *d, const cm_variable *v, cm_error *err)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_array *a = cm_variable_array(v);
     const cm_storage *s = cm_variable_storage(v);
     cm_json *o = cm_json_new_object(d->doc), *attrs = cm_json_new_object(d->doc);

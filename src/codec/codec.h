@@ -166,7 +166,7 @@ void cm_codec_work_free(cm_codec_work *work);
 
 typedef enum cm_array_codec {
     CM_A2B_BYTES,    /* cells in a byte order */
-    CM_A2B_VLEN,     /* vlen-utf8: u32 count, then u32 length + bytes for each */
+    CM_A2B_VLEN,     /* vlen-utf8, -bytes, -array: u32 count, then u32 length + bytes for each */
     CM_A2B_SHARDING, /* sharding_indexed */
     CM_A2B_CUSTOM    /* a format's own cells (HDF5 strings in the global heap); array/chunked.h */
 } cm_array_codec;
@@ -287,6 +287,10 @@ int cm_chain_stream_feed(const cm_chain *chain, cm_codec_work *work, const void 
  * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may
  * be left over (CM_EDATA). */
 int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
+
+/* The same for CM_STRING, CM_VBYTES (any bytes) and CM_SEQUENCE (whole cells). */
+int cm_vlen_decode_as(cm_dtype dtype, const void *src, size_t nsrc, cm_string *dst, size_t nelem,
+                      cm_error *err);
 
 /* The other way. encoded_nbytes: SIZE_MAX on overflow or when a string is over 4 GiB; dst has so
  * many bytes. */
