@@ -68,7 +68,7 @@ static int choose_attributes(cm_save *save, const cm_variable *v, cm_zarr_array_
     memcpy(*copy + at, spec->attributes + at + 1, (n - at - 1) * sizeof **copy);
     spec->attributes = *copy;
     spec->nattributes = n - 1;
-    char name[32];
+    char name[CM_DTYPE_NAME];
     return cm_save_warn(save, err, "%s: its _FillValue is no %s value, so no cell has it; left out",
                         v->path, cm_dtype_name(spec->dtype, name, sizeof name));
 }
@@ -84,7 +84,8 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
                                .ndim = p->ndim,
                                .shape = p->shape,
                                .chain = p->layout.chain,
-                               .fill = zarr3 ? cm_array_fill(p->source) : NULL,
+                               .fill = zarr3 || p->dtype.kind >= CM_BYTES ? cm_array_fill(p->source)
+                                                                          : NULL,
                                .dimensions = (const char *const *)v->dimensions};
     int r = choose_attributes(save, v, &spec, &copy, err);
     if (!r)
@@ -224,7 +225,8 @@ static uint64_t least_stored(const cm_save *save)
     uint64_t n = 0;
     for (int i = 0; i < save->nparts; i++) {
         const cm_part *p = &save->parts[i];
-        if (p->chunk_chain->nstages == 0 && p->dtype.kind != CM_STRING && !save->options.skip_empty)
+        if (p->chunk_chain->nstages == 0 && !cm_kind_is_vlen(p->dtype.kind) &&
+            !save->options.skip_empty)
             n += p->nbytes;
     }
     return n;
