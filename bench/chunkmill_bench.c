@@ -3,6 +3,7 @@
  *   chunkmill-bench read-all PATH                    the whole array into fresh memory
  *   chunkmill-bench chunks PATH [--concurrency N]    chunk by chunk (shard by shard), N at once
  *   chunkmill-bench inner PATH [--concurrency N]     inner chunk by inner chunk of a sharded array
+ *   chunkmill-bench files DIR [--concurrency N]      every variable of every file, N files at once
  *   chunkmill-bench floor DIR                        read(2) of every file into fresh memory
  *                                                    on two threads: nobody is faster
  *
@@ -145,14 +146,17 @@ static int read_array(const char *what, const char *path, int concurrency)
     return r;
 }
 
-/* ---- the floor ------------------------------------------------------------------------------- */
+/* ---- many files ------------------------------------------------------------------------------ */
 
 typedef struct files {
     char **paths;
     size_t n, nbytes;
     size_t *offsets, *sizes;
-    char *memory;
+    char *memory; /* the floor's */
     atomic_size_t next;
+    cm_context *ctx;
+    atomic_llong decoded;
+    atomic_int failed;
 } files;
 
 static void find_files(files *f, const char *dir)
@@ -180,6 +184,81 @@ static void find_files(files *f, const char *dir)
     if (d)
         closedir(d);
 }
+
+/* Every variable of a group and of those below it, whole, into memory that grows as needed. */
+static int read_group(cm_context *ctx, const cm_group *g, void **memory, size_t *room,
+                      double *nbytes, cm_error *err)
+{
+    int64_t zero[CM_MAX_DIMS] = {0};
+    int r = 0;
+    for (size_t i = 0; i < cm_group_nvariables(g) && !r; i++) {
+        cm_array *a = cm_variable_array(cm_group_variable(g, i));
+        cm_arena *arena = NULL;
+        if (!a)
+            continue;
+        size_t n = cm_array_dtype(a).size;
+        for (int k = 0; k < cm_array_ndim(a); k++)
+            n *= (size_t)cm_array_shape(a)[k];
+        if (n > *room) {
+            free(*memory);
+            *memory = malloc(*room = n);
+        }
+        if (cm_array_dtype(a).kind == CM_STRING)
+            r = cm_arena_new(ctx, &arena, err);
+        if (!r)
+            r = cm_array_read(ctx, a, zero, cm_array_shape(a), *memory, NULL, arena, err);
+        cm_arena_free(arena);
+        *nbytes += (double)n;
+    }
+    for (size_t i = 0; i < cm_group_ngroups(g) && !r; i++)
+        r = read_group(ctx, cm_group_at(g, i), memory, room, nbytes, err);
+    return r;
+}
+
+static void *file_reader(void *arg)
+{
+    files *f = arg;
+    void *memory = NULL;
+    size_t room = 0;
+    double nbytes = 0;
+    for (size_t i; (i = atomic_fetch_add(&f->next, 1)) < f->n && !f->failed;) {
+        cm_dataset *ds = NULL;
+        cm_error err;
+        cm_error_clear(&err);
+        int r = cm_dataset_open(f->ctx, f->paths[i], NULL, &ds, &err);
+        if (!r)
+            r = read_group(f->ctx, cm_dataset_root(ds), &memory, &room, &nbytes, &err);
+        if (r)
+            f->failed = fail(&err);
+        cm_dataset_free(ds);
+    }
+    free(memory);
+    atomic_fetch_add(&f->decoded, (long long)nbytes);
+    return NULL;
+}
+
+static int read_files(const char *dir, int concurrency)
+{
+    files f = {0};
+    pthread_t threads[256];
+    cm_error err;
+    find_files(&f, dir);
+    double t = now();
+    cm_error_clear(&err);
+    if (cm_context_new(NULL, &f.ctx, &err))
+        return fail(&err);
+    for (int i = 0; i < concurrency; i++)
+        pthread_create(&threads[i], NULL, file_reader, &f);
+    for (int i = 0; i < concurrency; i++)
+        pthread_join(threads[i], NULL);
+    t = now() - t;
+    printf("{\"in_s\": %.4f, \"gb_s\": %.3f, \"files\": %zu}\n", t, (double)f.decoded / t / 1e9,
+           f.n);
+    cm_context_free(f.ctx);
+    return f.failed;
+}
+
+/* ---- the floor ------------------------------------------------------------------------------- */
 
 static void *floor_reader(void *arg)
 {
@@ -219,11 +298,14 @@ int main(int argc, char **argv)
         concurrency = strtol(argv[4], NULL, 10);
         good = concurrency >= 1 && concurrency <= 256;
     }
+    if (good && strcmp(argv[1], "files") == 0)
+        return read_files(argv[2], (int)concurrency);
     if (good && strcmp(argv[1], "floor") == 0)
         return read_floor(argv[2]);
     if (good &&
         (!strcmp(argv[1], "read-all") || !strcmp(argv[1], "chunks") || !strcmp(argv[1], "inner")))
         return read_array(argv[1], argv[2], (int)concurrency);
-    fprintf(stderr, "usage: chunkmill-bench read-all|chunks|inner|floor PATH [--concurrency N]\n");
+    fprintf(stderr,
+            "usage: chunkmill-bench read-all|chunks|inner|files|floor PATH [--concurrency N]\n");
     return 2;
 }

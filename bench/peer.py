@@ -129,6 +129,17 @@ def read(engine, case, path):
     return time.perf_counter() - t
 
 
+def read_archive(folder):
+    import netCDF4
+    t = time.perf_counter()
+    for name in sorted(os.listdir(folder)):
+        with netCDF4.Dataset(os.path.join(folder, name)) as f:
+            f.set_auto_maskandscale(False)
+            for v in f.variables.values():
+                v[...]
+    return time.perf_counter() - t
+
+
 def rechunker(src, dst, tmp, mem):
     import rechunker as r
     import zarr
@@ -168,7 +179,7 @@ def main(what, *args):
         os.makedirs(args[1], exist_ok=True)
         {"engine": gen_engine, "rechunk": gen_rechunk, "archive": gen_archive}[args[0]](args[1])
         return
-    call = {"rechunker": rechunker, "by-hand": by_hand, "codec-floor": codec_floor}.get(what)
+    call = {"rechunker": rechunker, "by-hand": by_hand, "codec-floor": codec_floor, "netcdf4": read_archive}.get(what)
     s = call(*args) if call else read(what, *args)
     print(json.dumps({"in_s": round(s, 3)}))
 

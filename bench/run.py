@@ -130,6 +130,10 @@ def rechunk(rounds):
 def archive(rounds):
     generate("archive")
     files = sorted(glob.glob(str(DATA / "archive/*.nc")))
+    compare("every variable of 365 files", rounds, {
+        "chunkmill": ([BUILD / "chunkmill-bench", "files", DATA / "archive"], "in_s"),
+        "chunkmill, one thread": (["taskset", "-c", "0", BUILD / "chunkmill-bench", "files", DATA / "archive", "--concurrency", "1"], "in_s"),
+        "netCDF4-python": (python("z3", "netcdf4", DATA / "archive"), "in_s")})
     compare("365 files to one cube", rounds, {
         "chunkmill": ([BUILD / "chunkmill", "rechunk", *files, OUT / "o.zarr", "--concat", "time", "--chunks",
                        "time=365,y=30,x=60", "--quiet"], "wall_s")})
