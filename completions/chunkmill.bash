@@ -14,7 +14,7 @@ _chunkmill()
         --chunk-list) return ;;
         --vars) return ;;
         --group) return ;;
-        --format) choices='zarr hdf5 netcdf3' ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
@@ -25,7 +25,7 @@ _chunkmill()
         case $previous in
         --isel) return ;;
         --sel) return ;;
-        --format) choices='zarr hdf5 netcdf3' ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
@@ -45,7 +45,7 @@ _chunkmill()
         --group) return ;;
         --isel) return ;;
         --sel) return ;;
-        --format) choices='zarr hdf5 netcdf3' ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
@@ -66,7 +66,7 @@ _chunkmill()
         --group) return ;;
         --isel) return ;;
         --sel) return ;;
-        --format) choices='zarr hdf5 netcdf3' ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
@@ -79,7 +79,7 @@ _chunkmill()
     verify)
         case $previous in
         --level) choices='presence decode' ;;
-        --format) choices='zarr hdf5 netcdf3' ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;

@@ -2,8 +2,8 @@
  * attributes.
  *
  * cm_dataset_open recognises the format by content: Zarr v2 and v3 directories, NetCDF-3,
- * NetCDF-4/HDF5. Groups, variables and attributes are borrowed from the dataset and live as long as
- * it.
+ * NetCDF-4/HDF5, kerchunk references in JSON and Parquet. Groups, variables and attributes are
+ * borrowed from the dataset and live as long as it.
  *
  * Threads: a dataset may be looked at and read from many threads at once.
  */
@@ -37,10 +37,10 @@ typedef struct cm_dimension {
 } cm_dimension;
 
 /* Open uri read-only. uri: a path or file:// URI of a NetCDF-3, NetCDF-4, HDF5 file or a Zarr
- * directory. format: "zarr", "hdf5", "netcdf3" or NULL to look at the content. A variable that
- * cannot be read is in the tree with its reason (cm_variable_problem). Raises CM_ENOTFOUND,
- * CM_EUNSUP (no known format, what the file is if known), CM_EDATA (malformed), CM_EIO, CM_EPERM,
- * CM_ENOMEM. */
+ * directory, or kerchunk references. format: "zarr", "hdf5", "netcdf3", "kerchunk" or NULL to look
+ * at the content. A variable that cannot be read is in the tree with its reason
+ * (cm_variable_problem). Raises CM_ENOTFOUND, CM_EUNSUP (no known format, what the file is if
+ * known), CM_EDATA (malformed), CM_EIO, CM_EPERM, CM_ENOMEM. */
 CM_API int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
                            cm_error *err) CM_MUST_CHECK;
 CM_API void cm_dataset_free(cm_dataset *ds); /* NULL is legal */

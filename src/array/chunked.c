@@ -241,8 +241,9 @@ static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_
                 break;
             nd.key = loc.key[0] ? loc.key : a->key;
             nd.offset = loc.offset;
-            nd.nbytes = loc.where == CM_AT_OBJECT ? UINT64_MAX : loc.nbytes;
-            if (loc.where == CM_AT_OBJECT)
+            bool whole = loc.where == CM_AT_OBJECT || loc.where == CM_AT_WHOLE;
+            nd.nbytes = whole ? UINT64_MAX : loc.nbytes;
+            if (whole)
                 nd.offset = 0;
             nd.skip_mask = loc.skip_mask;
             nd.absent_is_fill = loc.where == CM_AT_OBJECT;

@@ -13,13 +13,14 @@
 typedef enum cm_where {
     CM_AT_NOWHERE, /* never written: reads as fill */
     CM_AT_OBJECT,  /* the whole object `key` of the store, which may be absent (reads as fill) */
+    CM_AT_WHOLE,   /* the same, and it must be there */
     CM_AT_RANGE,   /* [offset, offset + nbytes) of key; must be there */
     CM_AT_MEMORY   /* the nbytes at inline_data */
 } cm_where;
 
 typedef struct cm_location {
     cm_where where;
-    char key[1024]; /* CM_AT_OBJECT: the object; CM_AT_RANGE: the same, "" for the array's own */
+    char key[1024]; /* CM_AT_OBJECT, _WHOLE: the object; CM_AT_RANGE: the same, "" for the array's own */
     uint64_t offset, nbytes;
     uint32_t skip_mask;
     const void *inline_data;

@@ -131,7 +131,7 @@ typedef struct cm_cli_option {
 
 #define CM_CLI_FORMAT_OPTION                                                                       \
     {                                                                                              \
-        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3",                 \
+        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",                 \
             "take sources for this format instead of looking at their content"                     \
     }
 

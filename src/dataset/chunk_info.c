@@ -79,7 +79,8 @@ static int of_chunked(const cm_array *a, const int64_t *shape, const int64_t *co
     snprintf(out->key, sizeof out->key, "%s", key);
     switch (at.where) {
     case CM_AT_NOWHERE: return 0;
-    case CM_AT_OBJECT: return in_store(a, key, out, err);
+    case CM_AT_OBJECT:
+    case CM_AT_WHOLE: return in_store(a, key, out, err);
     case CM_AT_RANGE: out->offset = at.offset; break;
     case CM_AT_MEMORY: break;
     }

@@ -81,6 +81,7 @@ void cm_dataset_free(cm_dataset *ds)
         return;
     group_free(ds->root);
     cm_json_doc_free(ds->doc);
+    cm_paths_unref(ds->sources);
     if (ds->owner_free)
         ds->owner_free(ds->owner);
     free(ds->uri);

@@ -9,6 +9,7 @@
 
 #include "array/array_private.h"
 #include "array/chunked.h"
+#include "array/paths.h"
 #include "chunkmill/dataset.h"
 #include "dataset/name_table.h"
 
@@ -53,7 +54,8 @@ struct cm_dataset {
     char format[48];
     cm_json_doc *doc; /* owns all attribute values */
     cm_group *root;
-    void *owner; /* the driver's or join's own state, freed last with owner_free */
+    cm_paths *sources; /* of references: the objects that they point to; else NULL; owned */
+    void *owner;       /* the driver's or join's own state, freed last with owner_free */
     void (*owner_free)(void *owner);
 };
 

@@ -13,6 +13,13 @@ int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *
 int cm_netcdf3_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                     cm_dataset **out, cm_error *err);
 
+int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                      cm_dataset **out, cm_error *err);
+/* Is there a .zmetadata with a record_size below key? */
+bool cm_refs_is_parquet(cm_store *store, const char *key);
+int cm_refs_open_parquet(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                         cm_dataset **out, cm_error *err);
+
 /* CM_BYTES to CM_STRING, as both NetCDF drivers need it for char variables: a map array (src is
  * taken, also on failure) whose cells are src's without trailing NULs. Bytes that are not UTF-8 are
  * CM_EDATA when read. */

@@ -18,8 +18,8 @@
 #include "format/format.h"
 #include "format/recognise.h"
 
-static const char *const format_names[] = {"zarr", "hdf5", "netcdf3"};
-enum wanted { WANT_ZARR, WANT_HDF5, WANT_NETCDF3, WANT_ANY };
+static const char *const format_names[] = {"zarr", "hdf5", "netcdf3", "kerchunk"};
+enum wanted { WANT_ZARR, WANT_HDF5, WANT_NETCDF3, WANT_REFERENCES, WANT_ANY };
 
 /* ---- the path of a URI ----------------------------------------------------------------------- */
 
@@ -200,7 +200,9 @@ static int open_zarr(cm_context *ctx, const char *path, const char *key, const c
 {
     cm_store *store = NULL;
     int ret = cm_store_open_local(ctx, path, CM_DURABLE_NONE, &store, err);
-    if (ret == 0)
+    if (ret == 0 && is_there(path, ".zmetadata") && !*key && cm_refs_is_parquet(store, key))
+        ret = cm_refs_open_parquet(ctx, store, key, uri, out, err);
+    else if (ret == 0)
         ret = cm_zarr_open(ctx, store, key, uri, out, err);
     cm_store_unref(store);
     return ret;
@@ -221,7 +223,9 @@ static int open_directory(cm_context *ctx, char *path, const char *uri, enum wan
 /* The content against what was asked for. */
 static int check_content(const cm_recognised *r, enum wanted want, cm_error *err)
 {
-    cm_content asked = want == WANT_HDF5 ? CM_CONTENT_HDF5 : CM_CONTENT_NETCDF3;
+    cm_content asked = want == WANT_HDF5         ? CM_CONTENT_HDF5
+                       : want == WANT_REFERENCES ? CM_CONTENT_REFERENCES
+                                                 : CM_CONTENT_NETCDF3;
     if (want == WANT_ZARR) {
         cm_error_set(err, CM_EDATA, "%s%sa Zarr store is a directory", r->name ? r->name : "",
                      r->name ? ", but " : "");
@@ -261,6 +265,8 @@ static int open_file(cm_context *ctx, char *path, const char *uri, enum wanted w
         ret = check_content(&r, want, err);
     if (ret == 0 && (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5)))
         ret = cm_hdf5_open(ctx, store, key, uri, out, err);
+    else if (ret == 0 && (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES))
+        ret = cm_refs_open_json(ctx, store, key, uri, out, err);
     else if (ret == 0)
         ret = cm_netcdf3_open(ctx, store, key, uri, out, err);
     cm_store_unref(store);
@@ -299,7 +305,7 @@ int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dat
                 break;
         if (want == WANT_ANY) {
             cm_error_set(err, CM_EINVAL, "there is no format called %s", format);
-            cm_error_hint(err, "zarr, hdf5 or netcdf3");
+            cm_error_hint(err, "zarr, hdf5, netcdf3 or kerchunk");
             ret = CM_EINVAL;
         }
     }

@@ -109,6 +109,42 @@ static cm_recognised other(const char *name, const char *hint)
     return (cm_recognised){.content = CM_CONTENT_OTHER, .name = name, .hint = hint};
 }
 
+/* The first member of an object: version 1 begins with "version", "templates", "gen", "refs" (or
+ * our "sources"), version 0 with a key that is a metadata document or a chunk with its value. */
+static bool is_references(const unsigned char *p, size_t n)
+{
+    static const char *const first[] = {"version", "templates", "gen", "refs", "sources"};
+    size_t i = 1, length;
+    while (i < n && (p[i] == ' ' || p[i] == '\t' || p[i] == '\r' || p[i] == '\n'))
+        i++;
+    if (i == n || p[i++] != '"')
+        return false;
+    const unsigned char *key = p + i, *end = memchr(key, '"', n - i);
+    if (!end)
+        return false;
+    length = (size_t)(end - key);
+    if (memmem(key, length, ".zgroup", 7) || memmem(key, length, ".zarray", 7) ||
+        memmem(key, length, ".zattrs", 7) || memmem(key, length, "zarr.json", 9))
+        return true;
+    bool named = false;
+    for (size_t k = 0; k < sizeof first / sizeof first[0] && !named; k++)
+        named = length == strlen(first[k]) && memcmp(key, first[k], length) == 0;
+    if (named)
+        return contains(p, n, "\"refs\"") || contains(p, n, "\"gen\"") ||
+               contains(p, n, "\"templates\"") || contains(p, n, "\"sources\"");
+    if (length == 8 && memcmp(key, "metadata", 8) == 0)
+        return false; /* consolidated metadata of a store */
+    /* version 0 that begins with a chunk: "lat/0.0": [" or "lat/0.0": "base64: */
+    const unsigned char *slash = memrchr(key, '/', length), *at = end + 1;
+    if (slash && slash + 1 < end && (slash[1] == 'c' || (slash[1] >= '0' && slash[1] <= '9'))) {
+        while (at < p + n && (*at == ' ' || *at == ':' || *at == '\n' || *at == '['))
+            at++;
+        if (at < p + n && *at == '"')
+            return true;
+    }
+    return contains(p, n, "/.zarray\"") || contains(p, n, "\".zgroup\"");
+}
+
 static cm_recognised recognise_text(const unsigned char *p, size_t n)
 {
     if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
@@ -119,12 +155,10 @@ static cm_recognised recognise_text(const unsigned char *p, size_t n)
         if (same_letters(p, n, texts[i].start))
             return other(texts[i].name, texts[i].hint);
     if (n && *p == '{') {
+        if (is_references(p, n))
+            return (cm_recognised){CM_CONTENT_REFERENCES, "kerchunk references", NULL};
         if (contains(p, n, "\"zarr_format\"") || contains(p, n, "\"zarr_consolidated_format\""))
             return other("the metadata document of a Zarr store", "name the directory it lies in");
-        if (contains(p, n, "\"refs\"") || contains(p, n, "\".zgroup\"") ||
-            contains(p, n, "/.zarray\""))
-            return other("a reference file (kerchunk JSON)",
-                         "name the files that it refers to, which are read directly");
         return other("a JSON document", "name a NetCDF, HDF5 or Zarr dataset");
     }
     return other(NULL, NULL);

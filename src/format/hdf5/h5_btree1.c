@@ -9,6 +9,13 @@
  * the same size (2K children, K from the superblock). Levels decrease by one, and the nodes may not
  * add up to more bytes than the file has, so no loop goes on.
  *
+ * Nodes have no checksum, and a chunk that is not listed reads as fill. So what is redundant is
+ * compared: chunks are in order; the right neighbour that a node names is the next one of its
+ * level, and none the last one's; and where a node's entries end, so do its bytes: the key after
+ * them is the next node's first one, or what follows it is no child. (A key that is another is
+ * legal: removing a chunk leaves it. libhdf5 writes zeros behind the last key; before 1.8 what was
+ * there remained.)
+ *
  * libhdf5 1.10 lists the chunks of such a tree in quadratic time (65,536 chunks: 46 s); this walk
  * is linear.
  */
@@ -37,6 +44,12 @@ typedef struct walk {
     level next;
     bool any; /* was there a chunk before? at this cell: */
     uint64_t last[CM_MAX_DIMS];
+    /* of the node before on this level, when there is one */
+    bool before;
+    uint64_t addr, right;
+    unsigned used;
+    bool cut;     /* behind its last key is another child */
+    uint8_t *end; /* cells of its last key, `key` bytes */
 } walk;
 
 /* Chunks come in the order of their cells. Version 1 nodes have no checksum: a chunk that seems to
@@ -75,6 +88,59 @@ static int leaf_entry(walk *w, cm_h5_cursor *key, uint64_t child, cm_error *err)
     return rc ? rc : cm_h5_chunk_add(w->sink, coord, child, nbytes, mask, err);
 }
 
+static int more_entries(const walk *w, cm_error *err)
+{
+    return cm_error_set(err, CM_EDATA,
+                        "B-tree node at %" PRIu64 " says that it has %u entries, but more follow "
+                        "(damaged?)",
+                        w->addr, w->used);
+}
+
+/* Between two nodes of a level. first: of the second one, NULL when it has no entries. */
+static int check_neighbours(const walk *w, uint64_t addr, const uint8_t *first, cm_error *err)
+{
+    if (!w->before)
+        return 0;
+    if (w->right != addr)
+        return cm_error_set(err, CM_EDATA,
+                            "B-tree node at %" PRIu64 " is followed by the one at %" PRIu64
+                            ", and not by that at %" PRIu64 " (damaged?)",
+                            w->addr, addr, w->right);
+    return w->cut && first && memcmp(w->end + 8, first + 8, w->key - 8) != 0 ? more_entries(w, err)
+                                                                             : 0;
+}
+
+/* After the last node of a level. */
+static int check_last(const walk *w, cm_error *err)
+{
+    if (!w->before)
+        return 0;
+    if (w->right != CM_H5_UNDEF)
+        return cm_error_set(err, CM_EDATA,
+                            "B-tree node at %" PRIu64 " is the last one of its level, but is "
+                            "followed by that at %" PRIu64 " (damaged?)",
+                            w->addr, w->right);
+    return w->cut && cm_load_le32(w->end) != 0 ? more_entries(w, err) : 0;
+}
+
+/* Keep what the next node is compared with. c: behind the last child. */
+static void remember(walk *w, uint64_t addr, const uint8_t *p, unsigned used, cm_h5_cursor c)
+{
+    cm_h5_cursor head = cm_h5_cursor_of(p + 8 + w->f->nbytes_off, w->f->nbytes_off);
+    w->before = true;
+    w->addr = addr;
+    w->right = cm_h5_address(&head, w->f);
+    w->used = used;
+    const uint8_t *end = cm_h5_take(&c, w->key);
+    uint64_t child = cm_h5_address(&c, w->f), at;
+    w->cut = !c.bad && child != 0 && child != CM_H5_UNDEF && cm_add_u64(w->f->base, child, &at) &&
+             at < w->f->size;
+    if (end)
+        memcpy(w->end, end, w->key);
+    for (int i = 0; i < w->sink->spec->index_ndim; i++) /* is its key that of a chunk? */
+        w->cut = w->cut && cm_load_le64(w->end + 8 + 8 * i) < (uint64_t)w->sink->spec->shape[i];
+}
+
 static int node(walk *w, uint64_t addr, const uint8_t *p, size_t nbytes, cm_error *err)
 {
     if (memcmp(p, "TREE", 4) != 0 || p[4] != 1 || (w->depth >= 0 && p[5] != w->depth) || p[5] > 32)
@@ -82,7 +148,7 @@ static int node(walk *w, uint64_t addr, const uint8_t *p, size_t nbytes, cm_erro
     w->depth = p[5];
     unsigned used = cm_load_le16(p + 6);
     cm_h5_cursor c = cm_h5_cursor_of(p + w->head, nbytes - w->head);
-    int rc = 0;
+    int rc = check_neighbours(w, addr, used && cm_h5_left(&c) >= w->key ? c.p : NULL, err);
     for (unsigned i = 0; rc == 0 && i < used; i++) {
         const uint8_t *k = cm_h5_take(&c, w->key);
         uint64_t child = cm_h5_address(&c, w->f);
@@ -100,6 +166,8 @@ static int node(walk *w, uint64_t addr, const uint8_t *p, size_t nbytes, cm_erro
         if (rc == 0)
             l->addrs[l->n++] = child;
     }
+    if (rc == 0)
+        remember(w, addr, p, used, c);
     return rc;
 }
 
@@ -132,13 +200,14 @@ static int batch(walk *w, const uint64_t *addrs, size_t n, cm_error *err)
 static int one_level(walk *w, const level *l, cm_error *err)
 {
     int rc = 0;
+    w->before = false;
     for (size_t at = 0; rc == 0 && at < l->n; at += w->batch) {
         size_t n = l->n - at < w->batch ? l->n - at : w->batch;
         rc = batch(w, l->addrs + at, n, err);
         if (rc == 0)
             rc = cm_context_check(w->f->ctx, err);
     }
-    return rc;
+    return rc ? rc : check_last(w, err);
 }
 
 int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
@@ -155,8 +224,12 @@ int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
     uint64_t root = spec->layout.addr;
     level current = {.addrs = &root, .n = 1};
     w.buffer = cm_calloc(1, w.slot, err);
-    if (!w.buffer)
+    w.end = cm_calloc(1, w.key, err);
+    if (!w.buffer || !w.end) {
+        free(w.buffer);
+        free(w.end);
         return CM_ENOMEM;
+    }
     int rc = one_level(&w, &current, err);
     current = (level){0};
     if (rc == 0 && w.depth > 0 && w.slot < BATCH_NBYTES / 2) {
@@ -181,5 +254,6 @@ int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
     free(current.addrs);
     free(w.next.addrs);
     free(w.buffer);
+    free(w.end);
     return rc;
 }

@@ -4,6 +4,11 @@
  * messages in the object header, or ("dense") in a fractal heap under a version 2 B-tree. All are
  * read completely and then put in netCDF's order: by creation where the group tracks it, else by
  * name.
+ *
+ * Old nodes have no checksum, and a link that is not counted is a variable that nobody misses. So
+ * what is redundant is compared: the right neighbours of B-tree nodes with the order in which they
+ * come, and behind the last entry of a node there may be no other one: no symbol node behind the
+ * children, and behind the symbols none of the name that the B-tree has for the node's last one.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,6 +36,7 @@ typedef struct old_group {
     cm_h5_arena *arena;
     cm_h5_links *out;
     uint64_t bytes_left; /* nodes may not add up to more than the file */
+    uint64_t right[33];  /* neighbour that the last node of each level named; 0: no node yet */
 } old_group;
 
 static int add_symbol(old_group *g, cm_h5_cursor *c, cm_error *err)
@@ -72,7 +78,35 @@ static int spend(old_group *g, uint64_t nbytes, cm_error *err)
     return 0;
 }
 
-static int symbol_node(old_group *g, uint64_t addr, cm_error *err)
+static int cut_off(uint64_t addr, unsigned n, cm_error *err)
+{
+    return cm_error_set(err, CM_EDATA,
+                        "group's node at %" PRIu64 " says that it has %u entries, but more follow "
+                        "(damaged?)",
+                        addr, n);
+}
+
+/* Is the node's last symbol the one that the B-tree says? last: where its name is. */
+static int check_symbols(old_group *g, uint64_t addr, unsigned n, uint64_t last, cm_error *err)
+{
+    const cm_h5_file *f = g->r->file;
+    size_t entry = 2u * f->nbytes_off + 24, nbytes;
+    const uint8_t *p;
+    int rc = cm_h5_get_upto(g->r, addr, 8, 8 + 2u * f->leaf_k * (uint64_t)entry,
+                            "symbol table node", &p, &nbytes, err);
+    if (rc)
+        return rc;
+    for (size_t i = n; 8 + (i + 1) * entry <= nbytes; i++) {
+        cm_h5_cursor c = cm_h5_cursor_of(p + 8 + i * entry, entry);
+        uint64_t name = cm_h5_uint(&c, f->nbytes_off), object = cm_h5_address(&c, f);
+        if (name == last && object != 0 && object != CM_H5_UNDEF && object < f->size)
+            return cut_off(addr, n, err);
+    }
+    return 0;
+}
+
+/* last: where the name of its last symbol is. */
+static int symbol_node(old_group *g, uint64_t addr, uint64_t last, cm_error *err)
 {
     const cm_h5_file *f = g->r->file;
     const uint8_t *p;
@@ -89,9 +123,55 @@ static int symbol_node(old_group *g, uint64_t addr, cm_error *err)
     if (rc)
         return rc;
     cm_h5_cursor c = cm_h5_cursor_of(p + 8, nbytes - 8);
-    for (unsigned i = 0; rc == 0 && i < n; i++)
+    uint64_t name = 0;
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        cm_h5_cursor entry = c;
+        name = cm_h5_uint(&entry, f->nbytes_off);
         rc = add_symbol(g, &c, err);
-    return rc;
+    }
+    return rc || (n && name == last) ? rc : check_symbols(g, addr, n, last, err);
+}
+
+/* What lies behind the last key of a node: is it a child of this group, with names after the last
+ * one? libhdf5 clears these bytes or, before 1.10, leaves what its buffer had: then they are of
+ * another group, or of this one before links were removed. */
+static bool is_child(const old_group *g, uint64_t last, uint64_t child, uint64_t next)
+{
+    const cm_h5_file *f = g->r->file;
+    const uint8_t *p;
+    uint64_t at;
+    if (child == 0 || child == CM_H5_UNDEF || !cm_add_u64(f->base, child, &at) || at > f->size ||
+        f->size - at < 8 || next == 0 || next % 8 || cm_h5_local_is_free(&g->names, next))
+        return false;
+    const char *a = cm_h5_local_string(&g->names, last, NULL);
+    const char *b = cm_h5_local_string(&g->names, next, NULL);
+    return a && b && strcmp(a, b) < 0 &&
+           cm_h5_get(g->r, child, 4, "symbol table node", &p, NULL) == 0 &&
+           (memcmp(p, "SNOD", 4) == 0 || memcmp(p, "TREE", 4) == 0);
+}
+
+/* nbytes: of the node up to its last key, which is `last`. */
+static int check_end(old_group *g, uint64_t addr, unsigned n, uint64_t nbytes, uint64_t last,
+                     cm_error *err)
+{
+    const cm_h5_file *f = g->r->file;
+    const uint8_t *p;
+    size_t got;
+    int rc = cm_h5_get_upto(g->r, addr, nbytes, nbytes + f->nbytes_len + f->nbytes_off,
+                            "group's B-tree node", &p, &got, err);
+    if (rc)
+        return rc;
+    cm_h5_cursor c = cm_h5_cursor_of(p + nbytes, got - nbytes);
+    uint64_t child = cm_h5_address(&c, f), next = cm_h5_length(&c, f);
+    return !c.bad && is_child(g, last, child, next) ? cut_off(addr, n, err) : 0;
+}
+
+static int check_right(old_group *g, int level, uint64_t addr, cm_error *err)
+{
+    if (g->right[level] == 0 || g->right[level] == addr)
+        return 0;
+    return cm_error_set(err, CM_EDATA,
+                        "group's B-tree nodes do not follow one another as they say (damaged?)");
 }
 
 /* level < 0: any (the root's). Else the node must be of this level. */
@@ -107,19 +187,26 @@ static int tree_node(old_group *g, uint64_t addr, int level, cm_error *err)
         return cm_error_set(err, CM_EDATA, "no B-tree node of a group at %" PRIu64, addr);
     level = p[5];
     unsigned n = cm_load_le16(p + 6);
-    uint64_t nbytes = head + n * (uint64_t)pair;
-    rc = spend(g, nbytes, err);
+    cm_h5_cursor c = cm_h5_cursor_of(p + 8 + f->nbytes_off, f->nbytes_off);
+    rc = check_right(g, level, addr, err);
+    g->right[level] = cm_h5_address(&c, f);
+    uint64_t nbytes = head + n * (uint64_t)pair + f->nbytes_len;
+    if (rc == 0)
+        rc = spend(g, nbytes, err);
     if (rc == 0)
         rc = cm_h5_get(g->r, addr, nbytes, "group's B-tree node", &p, err);
     if (rc)
         return rc;
-    cm_h5_cursor c = cm_h5_cursor_of(p + head, n * pair);
+    c = cm_h5_cursor_of(p + head, (size_t)nbytes - head);
+    uint64_t last = cm_h5_length(&c, f);
+    if (n == 0) /* then it has no keys */
+        last = 0;
     for (unsigned i = 0; rc == 0 && i < n; i++) {
-        cm_h5_length(&c, f); /* key */
         uint64_t child = cm_h5_address(&c, f);
-        rc = level == 0 ? symbol_node(g, child, err) : tree_node(g, child, level - 1, err);
+        last = cm_h5_length(&c, f);
+        rc = level == 0 ? symbol_node(g, child, last, err) : tree_node(g, child, level - 1, err);
     }
-    return rc;
+    return rc ? rc : check_end(g, addr, n, nbytes, last, err);
 }
 
 static int old_links(cm_h5_reader *r, const cm_h5_message *m, cm_h5_arena *arena, cm_h5_links *out,
@@ -131,7 +218,11 @@ static int old_links(cm_h5_reader *r, const cm_h5_message *m, cm_h5_arena *arena
         return cm_error_set(err, CM_EDATA, "symbol table message is malformed");
     old_group g = {.r = r, .arena = arena, .out = out, .bytes_left = r->file->size};
     int rc = cm_h5_local_open(r, heap, &g.names, err);
-    return rc ? rc : tree_node(&g, tree, -1, err);
+    if (rc == 0)
+        rc = tree_node(&g, tree, -1, err);
+    for (int i = 0; rc == 0 && i < 33; i++)
+        rc = g.right[i] ? check_right(&g, i, CM_H5_UNDEF, err) : 0;
+    return rc;
 }
 
 /* ---- new groups ------------------------------------------------------------------------------ */

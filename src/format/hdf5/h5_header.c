@@ -23,6 +23,7 @@ typedef struct piece {
 typedef struct work {
     piece pieces[MAX_PIECES];
     int n;
+    unsigned stated, found; /* messages, version 1 */
 } work;
 
 static int add_piece(work *w, uint64_t addr, uint64_t nbytes, cm_error *err)
@@ -71,6 +72,7 @@ static int parse_v1(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, c
         m.flags = cm_h5_u8(&c);
         cm_h5_take(&c, 3);
         m.data = cm_h5_take(&c, m.nbytes);
+        w->found++;
         rc = m.data
                  ? add_message(r, w, h, &m, err)
                  : cm_error_set(err, CM_EDATA, "object header's message 0x%x is cut off", m.type);
@@ -102,6 +104,7 @@ static int first_v1(cm_h5_reader *r, uint64_t addr, work *w, cm_h5_header *h, co
 {
     uint32_t nbytes = cm_load_le32(p + 8);
     h->version = 1;
+    w->stated = cm_load_le16(p + 2);
     w->pieces[0].addr = addr + 16;
     int rc = cm_h5_get(r, addr + 16, nbytes, "object header", &p, err);
     if (rc == 0)
@@ -161,6 +164,7 @@ int cm_h5_header_read(cm_h5_reader *r, uint64_t addr, cm_h5_header *h, cm_error 
     work w;
     w.pieces[0].addr = addr; /* the header itself is no continuation of it */
     w.n = 1;
+    w.stated = w.found = 0;
     h->n = 0;
     h->addr = addr;
     h->flags = 0;
@@ -177,6 +181,11 @@ int cm_h5_header_read(cm_h5_reader *r, uint64_t addr, cm_h5_header *h, cm_error 
         rc = cm_error_set(err, CM_EDATA, "no object header at %" PRIu64, addr);
     for (int i = 1; rc == 0 && i < w.n; i++)
         rc = continuation(r, &w, h, w.pieces[i], err);
+    if (rc == 0 && w.found < w.stated)
+        rc = cm_error_set(err, CM_EDATA,
+                          "object header at %" PRIu64 " says that it has %u messages, there are %u "
+                          "(damaged?)",
+                          addr, w.stated, w.found);
     return rc;
 }
 

@@ -24,9 +24,25 @@ int cm_h5_local_open(cm_h5_reader *r, uint64_t addr, cm_h5_local *h, cm_error *e
         return cm_error_set(err, CM_EDATA, "no local heap at %" PRIu64, addr);
     cm_h5_take(&c, 3);
     h->nbytes = cm_h5_length(&c, f);
-    cm_h5_length(&c, f); /* free list */
+    h->free = cm_h5_length(&c, f);
+    h->width = f->nbytes_len;
     uint64_t data = cm_h5_address(&c, f);
     return cm_h5_get(r, data, h->nbytes, "local heap data", &h->data, err);
+}
+
+bool cm_h5_local_is_free(const cm_h5_local *h, uint64_t offset)
+{
+    uint64_t at = h->free;
+    for (uint64_t left = h->nbytes / (2u * h->width); left && at < h->nbytes; left--) {
+        cm_h5_cursor c = cm_h5_cursor_of(h->data + at, (size_t)(h->nbytes - at));
+        uint64_t next = cm_h5_uint(&c, h->width), size = cm_h5_uint(&c, h->width);
+        if (c.bad)
+            return false;
+        if (offset >= at && offset - at < size)
+            return true;
+        at = next == 1 ? UINT64_MAX : next; /* 1: the end, for no block begins there */
+    }
+    return false;
 }
 
 const char *cm_h5_local_string(const cm_h5_local *h, uint64_t offset, cm_error *err)

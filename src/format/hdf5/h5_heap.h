@@ -41,10 +41,15 @@ int cm_h5_fractal_get(cm_h5_reader *r, cm_h5_fractal *h, const uint8_t *id, size
 
 typedef struct cm_h5_local {
     const uint8_t *data;
-    uint64_t nbytes;
+    uint64_t nbytes, free; /* free: where its first free block is; each has the next one's place and
+                            * its size, `width` bytes each */
+    unsigned width;
 } cm_h5_local;
 
 int cm_h5_local_open(cm_h5_reader *r, uint64_t addr, cm_h5_local *h, cm_error *err);
+
+/* Is the byte at offset in a free block? */
+bool cm_h5_local_is_free(const cm_h5_local *h, uint64_t offset);
 
 /* The NUL-terminated string at offset; NULL with CM_EDATA. */
 const char *cm_h5_local_string(const cm_h5_local *h, uint64_t offset, cm_error *err);

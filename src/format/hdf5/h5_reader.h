@@ -29,6 +29,7 @@ typedef struct cm_h5_file {
     uint8_t nbytes_off; /* "size of offsets", 2, 4 or 8 */
     uint8_t nbytes_len; /* "size of lengths" */
     uint8_t superblock; /* version */
+    uint32_t leaf_k;    /* symbol nodes of old groups have room for 2 * leaf_k links */
     uint32_t chunk_k;   /* B-tree v1 nodes of chunks hold at most 2 * chunk_k children */
     uint64_t root;      /* address of the root group's object header */
     cm_h5_heap_cache *heaps;

@@ -46,7 +46,9 @@ static uint64_t parse_old(cm_h5_cursor *c, cm_h5_file *f, uint64_t *end, cm_erro
     cm_h5_take(c, 4); /* versions of free space, root group; reserved; of shared headers */
     f->nbytes_off = cm_h5_u8(c);
     f->nbytes_len = cm_h5_u8(c);
-    cm_h5_take(c, 1 + 2 + 2 + 4); /* reserved, group K values, flags */
+    cm_h5_take(c, 1); /* reserved */
+    f->leaf_k = cm_h5_u16(c);
+    cm_h5_take(c, 2 + 4); /* K of groups' B-trees, flags */
     if (f->superblock == 1) {
         f->chunk_k = cm_h5_u16(c);
         cm_h5_take(c, 2);
@@ -89,7 +91,7 @@ static uint64_t parse_new(cm_h5_cursor *c, const uint8_t *start, cm_h5_file *f, 
     return root;
 }
 
-/* The extension matters for one value: the width of chunk B-tree nodes. */
+/* The extension matters for the widths of nodes. */
 static int read_extension(cm_h5_reader *r, uint64_t addr, cm_error *err)
 {
     cm_h5_header h = {0};
@@ -97,6 +99,8 @@ static int read_extension(cm_h5_reader *r, uint64_t addr, cm_error *err)
     const cm_h5_message *m = rc ? NULL : cm_h5_header_find(&h, CM_H5_BTREE_K);
     if (m && m->nbytes >= 3)
         r->file->chunk_k = cm_load_le16(m->data + 1);
+    if (m && m->nbytes >= 7)
+        r->file->leaf_k = cm_load_le16(m->data + 5);
     cm_h5_header_deinit(&h);
     return rc ? cm_error_prefix(err, "superblock extension") : 0;
 }
@@ -111,6 +115,7 @@ int cm_h5_superblock_read(cm_h5_reader *r, cm_h5_file *f, cm_error *err)
     cm_h5_cursor c = cm_h5_cursor_of(p + 8, nbytes - 8);
     f->superblock = cm_h5_u8(&c);
     f->chunk_k = 32;
+    f->leaf_k = 4;
     if (f->superblock > 3)
         return cm_error_set(err, CM_EUNSUP, "HDF5 superblock version %u is not known",
                             f->superblock);

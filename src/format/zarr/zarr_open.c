@@ -23,6 +23,7 @@ typedef struct opening {
     const char *key, *uri;
     const cm_zarr_tree *tree;
     cm_dataset *ds;
+    const cm_zarr_elsewhere *elsewhere; /* NULL: the chunks are in store */
 } opening;
 
 /* ---- attributes and dimensions --------------------------------------------------------------- */
@@ -115,20 +116,39 @@ static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_vers
 
 /* ---- one array ------------------------------------------------------------------------------- */
 
+static int make_table(const opening *o, const cm_zarr_node *node, const cm_zarr_meta *m,
+                      cm_table **out, cm_error *err)
+{
+    if (o->elsewhere) {
+        cm_zarr_place place = {node->path,
+                               m->ndim,
+                               m->shape,
+                               m->chunk,
+                               m->separator,
+                               m->default_keys,
+                               m->chain->a2b == CM_A2B_SHARDING};
+        return o->elsewhere->make(o->elsewhere->user, &place, out, err);
+    }
+    char *prefix = cm_zarr_key_join(o->key, node->path, err);
+    int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, out, err)
+                   : CM_ENOMEM;
+    free(prefix);
+    return r;
+}
+
 static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v, cm_zarr_meta *m,
                       cm_error *err)
 {
     cm_table *table = NULL;
     cm_array *array = NULL;
-    char *text = NULL, *guard_key = NULL, *prefix = cm_zarr_key_join(o->key, node->path, err);
+    char *text = NULL, *guard_key = NULL;
     cm_object_version guard = {0};
     const cm_chain *chain = m->chain;
     const int64_t *chunks = m->chunk, *shards = NULL;
-    int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, &table, err)
-                   : CM_ENOMEM;
+    int r = make_table(o, node, m, &table, err);
     if (r == 0 && !(text = cm_chain_text(chain, err)))
         r = CM_ENOMEM;
-    if (r == 0)
+    if (r == 0 && !o->elsewhere)
         r = find_guard(o, node, &guard, &guard_key, err);
     if (r) {
         if (table)
@@ -146,7 +166,7 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
                             .fill = m->cell.bytes,
                             .chain = cm_chain_ref(m->chain),
                             .table = table,
-                            .store = o->store,
+                            .store = o->elsewhere ? o->elsewhere->objects : o->store,
                             .guard_key = guard_key,
                             .guard = guard,
                             .label = o->uri,
@@ -170,7 +190,6 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
 out:
     free(text);
     free(guard_key);
-    free(prefix);
     return r;
 }
 
@@ -297,22 +316,37 @@ static int add_node(const opening *o, const cm_zarr_node *node, cm_error *err)
     return r;
 }
 
+static int open_tree(opening *o, cm_dataset **out, cm_error *err)
+{
+    cm_zarr_tree tree;
+    o->tree = &tree;
+    int r = cm_zarr_tree_load(o->ctx, o->store, o->key, &tree, err);
+    const char *format = tree.format == 3 ? "Zarr v3" : "Zarr v2";
+    if (r == 0)
+        r = cm_dataset_new(o->ctx, o->uri, o->elsewhere ? o->elsewhere->format : format, &o->ds,
+                           err);
+    for (size_t i = 0; i < tree.nnodes && r == 0; i++)
+        r = add_node(o, &tree.nodes[i], err);
+    cm_zarr_tree_deinit(&tree);
+    if (r) {
+        cm_error_object(err, o->uri);
+        cm_dataset_free(o->ds);
+        return r;
+    }
+    *out = o->ds;
+    return 0;
+}
+
 int cm_zarr_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                  cm_dataset **out, cm_error *err)
 {
-    cm_zarr_tree tree;
-    opening o = {ctx, store, key ? key : "", uri, &tree, NULL};
-    int r = cm_zarr_tree_load(ctx, store, o.key, &tree, err);
-    if (r == 0)
-        r = cm_dataset_new(ctx, uri, tree.format == 3 ? "Zarr v3" : "Zarr v2", &o.ds, err);
-    for (size_t i = 0; i < tree.nnodes && r == 0; i++)
-        r = add_node(&o, &tree.nodes[i], err);
-    cm_zarr_tree_deinit(&tree);
-    if (r) {
-        cm_error_object(err, uri);
-        cm_dataset_free(o.ds);
-        return r;
-    }
-    *out = o.ds;
-    return 0;
+    opening o = {ctx, store, key ? key : "", uri, NULL, NULL, NULL};
+    return open_tree(&o, out, err);
+}
+
+int cm_zarr_open_elsewhere(cm_context *ctx, cm_store *store, const char *uri,
+                           const cm_zarr_elsewhere *elsewhere, cm_dataset **out, cm_error *err)
+{
+    opening o = {ctx, store, "", uri, NULL, NULL, elsewhere};
+    return open_tree(&o, out, err);
 }

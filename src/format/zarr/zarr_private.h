@@ -153,6 +153,29 @@ int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, c
 /* "fill_value" by the type's rule into fill, cell and cell_text. */
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err);
 
+/* ---- zarr_open.c: hierarchies whose chunks are elsewhere -------------------------------------- */
+
+/* What one array's chunk table is made for. */
+typedef struct cm_zarr_place {
+    const char *path; /* "" for the root, "a/b" */
+    int ndim;
+    const int64_t *shape, *chunk; /* chunk: of a stored object */
+    char separator;
+    bool default_keys; /* as in cm_zarr_meta */
+    bool sharded;
+} cm_zarr_place;
+
+typedef struct cm_zarr_elsewhere {
+    const char *format; /* of the dataset, "Kerchunk JSON" */
+    cm_store *objects;  /* where the tables' keys are */
+    int (*make)(void *user, const cm_zarr_place *place, cm_table **out, cm_error *err);
+    void *user;
+} cm_zarr_elsewhere;
+
+/* As cm_zarr_open, the documents from store's root, the chunks from elsewhere. */
+int cm_zarr_open_elsewhere(cm_context *ctx, cm_store *store, const char *uri,
+                           const cm_zarr_elsewhere *elsewhere, cm_dataset **out, cm_error *err);
+
 /* ---- zarr_text.c: fixed-length text ---------------------------------------------------------- */
 
 /* Make the chain, parsed for cm_zarr_type_stored, one of strings. */

@@ -5,7 +5,9 @@
  * .zattrs; both are looked at in that order.
  *
  * All eight members that the specification demands must be there. Members that it does not know are
- * refused by name, but for those that begin with '_', which are others' private notes (NCZarr).
+ * refused by name, but for those that begin with '_', which are others' private notes (NCZarr), and
+ * for "attributes" and "dimension_names", which VirtualiZarr writes and which say again what
+ * .zattrs says.
  */
 #include <string.h>
 
@@ -58,7 +60,8 @@ static int check_members(const cm_json *zarray, cm_error *err)
             return cm_error_set(err, CM_EDATA, ".zarray: \"%s\" is missing", needed[k]);
     for (size_t i = 0; i < cm_json_count(zarray); i++) {
         const char *key = cm_json_key(zarray, i);
-        bool found = key[0] == '_' || !strcmp(key, "dimension_separator");
+        bool found = key[0] == '_' || !strcmp(key, "dimension_separator") ||
+                     !strcmp(key, "attributes") || !strcmp(key, "dimension_names");
         for (size_t k = 0; k < n && !found; k++)
             found = !strcmp(key, needed[k]);
         if (!found)

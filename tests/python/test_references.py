@@ -1,0 +1,197 @@
+"""References that kerchunk and VirtualiZarr write, read by chunkmill, against the files themselves."""
+
+import json
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+warnings.simplefilter("ignore")
+pytest.importorskip("fsspec", reason="no fsspec")
+kerchunk_hdf = pytest.importorskip("kerchunk.hdf", reason="no kerchunk")
+netCDF4 = pytest.importorskip("netCDF4")
+
+DAYS, LAT, LON = 4, 6, 10
+
+
+def write_day(path, day, **options):
+    """A file of every kind of variable; values depend on position."""
+    with netCDF4.Dataset(path, "w") as nc:
+        nc.createDimension("time", None)
+        nc.createDimension("lat", LAT)
+        nc.createDimension("lon", LON)
+        time = nc.createVariable("time", "f8", ("time",), chunksizes=(1,))
+        time.units = "days since 2001-01-01"
+        time[:] = [day]
+        lat = nc.createVariable("lat", "f4", ("lat",))
+        lat[:] = np.arange(LAT) * 1.5
+        at = (day * 1000 + np.arange(LAT * LON)).reshape(1, LAT, LON)
+        packed = nc.createVariable("packed", "i2", ("time", "lat", "lon"), zlib=True, shuffle=True,
+                                   chunksizes=(1, 3, 5), fill_value=-999)
+        packed.set_auto_maskandscale(False)
+        packed.scale_factor, packed.add_offset = 0.5, 10.0
+        packed[:] = at
+        plain = nc.createVariable("plain", "f8", ("time", "lat", "lon"), chunksizes=(1, LAT, LON))
+        plain[:] = at * 0.25
+        checked = nc.createVariable("checked", "f4", ("time", "lon"), chunksizes=(1, 4), zlib=True)
+        checked[:] = at[:, 0] * 3.0
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
+    where = tmp_path_factory.mktemp("refs")
+    files = [str(where / f"day{i}.nc") for i in range(DAYS)]
+    for i, path in enumerate(files):
+        write_day(path, i)
+    return files
+
+
+def kerchunk(path, **options):
+    return kerchunk_hdf.SingleHdf5ToZarr(path, **options).translate()
+
+
+def combined(days, threshold=0):
+    from kerchunk.combine import MultiZarrToZarr
+
+    return MultiZarrToZarr([kerchunk(f, inline_threshold=threshold) for f in days], concat_dims=["time"],
+                           identical_dims=["lat"], inline_threshold=threshold).translate()
+
+
+def write(path, refs):
+    path.write_text(json.dumps(refs))
+    return path
+
+
+@pytest.mark.parametrize("threshold", [0, 100, 1 << 20])
+def test_kerchunk_json(days, tmp_path, ok, threshold):
+    refs = kerchunk(days[1], inline_threshold=threshold)
+    for name, content in ("v1.json", refs), ("v0.json", refs["refs"]):
+        ok("diff", days[1], write(tmp_path / name, content))
+    ok("verify", tmp_path / "v1.json")
+
+
+def test_kerchunk_combined(days, tmp_path, ok):
+    ok("diff", *days, write(tmp_path / "all.json", combined(days)))
+
+
+def test_templates(days, tmp_path, ok):
+    """The URLs of a combination as templates, one of them a function."""
+    refs = combined(days)
+    folder = os.path.dirname(days[0])
+    refs["templates"] = {"d": folder, "f": folder + "/day{{n}}.nc"}
+    count = 0
+    for key, value in refs["refs"].items():
+        if isinstance(value, list):
+            number = value[0][-4]
+            value[0] = "{{d}}/day%s.nc" % number if count % 2 else "{{f(n=%s)}}" % number
+            count += 1
+    assert count > DAYS
+    ok("diff", *days, write(tmp_path / "t.json", refs))
+
+
+@pytest.mark.parametrize("engine", ["fastparquet", "pyarrow"])
+@pytest.mark.parametrize("record_size", [3, 100000])
+def test_kerchunk_parquet(days, tmp_path, ok, engine, record_size):
+    pytest.importorskip(engine)
+    from fsspec.implementations.reference import LazyReferenceMapper
+
+    where = str(tmp_path / "all.parq")
+    out = LazyReferenceMapper.create(where, record_size=record_size, engine=engine)
+    entries = combined(days, 60)["refs"].items()
+    for key, value in sorted(entries, key=lambda e: ".z" not in e[0]):  # metadata first
+        if isinstance(value, str) and not key.rsplit("/", 1)[-1].startswith(".z"):
+            import base64
+
+            value = base64.b64decode(value[7:]) if value.startswith("base64:") else value.encode()
+        out[key] = value
+    out.flush()
+    done = ok("info", where)
+    assert "kerchunk Parquet" in done.out
+    ok("diff", *days, where)
+    ok("verify", where)
+
+
+def test_refs_to_dataframe(days, tmp_path, ok):
+    pytest.importorskip("fastparquet")
+    from kerchunk.df import refs_to_dataframe
+
+    refs_to_dataframe(combined(days), str(tmp_path / "df.parq"), record_size=5)
+    ok("diff", *days, tmp_path / "df.parq")
+
+
+@pytest.mark.parametrize("codec", ["snappy", "none", "zstd"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_parquet_of_any_make(days, tmp_path, ok, codec, version):
+    """The same tables with the pages that other writers choose."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    kinds = arrow.schema([("path", arrow.string()), ("offset", arrow.int64()), ("size", arrow.int64()),
+                          ("raw", arrow.binary())])
+    zarray = {"zarr_format": 2, "shape": [40], "chunks": [2], "dtype": "<i2", "compressor": None,
+              "fill_value": -7, "order": "C", "filters": None}
+    cells = np.arange(100, dtype="<i2")
+    cells.tofile(tmp_path / "c.bin")
+    where = tmp_path / "r.parq"
+    (where / "v").mkdir(parents=True)
+    (where / ".zmetadata").write_text(json.dumps({"record_size": 8, "metadata": {
+        ".zgroup": {"zarr_format": 2}, "v/.zarray": zarray, "v/.zattrs": {"_ARRAY_DIMENSIONS": ["x"]}}}))
+    want = []
+    for part in range(3):
+        rows = []
+        for k in range(8):
+            i = part * 8 + k
+            if i % 5 == 3:
+                rows.append((None, 0, 0, None))
+                want += [-7, -7]
+            elif i % 5 == 4:
+                rows.append((None, 0, 0, np.array([i, -i], "<i2").tobytes()))
+                want += [i, -i]
+            else:
+                rows.append((str(tmp_path / "c.bin"), 2 * i, 4, None))
+                want += [i, i + 1]
+        table = arrow.Table.from_arrays([arrow.array(c, t.type) for c, t in zip(zip(*rows), kinds)], schema=kinds)
+        parquet.write_table(table, where / "v" / f"refs.{part}.parq", compression=codec, version="2.6",
+                            data_page_version=version, use_dictionary=part != 1, row_group_size=3 + part)
+    got = json.loads(ok("values", where, "v", "--json").out)
+    assert np.ravel(got["values"] if isinstance(got, dict) else got).tolist() == want[:40]
+
+
+def test_virtualizarr(days, tmp_path, ok):
+    pytest.importorskip("virtualizarr", reason="no VirtualiZarr")
+    from obspec_utils.registry import ObjectStoreRegistry
+    from obstore.store import LocalStore
+    from virtualizarr import open_virtual_dataset
+    from virtualizarr.parsers import HDFParser
+
+    vds = open_virtual_dataset("file://" + days[2], registry=ObjectStoreRegistry({"file://": LocalStore()}),
+                               parser=HDFParser(), decode_times=False)
+    vds.virtualize.to_kerchunk(str(tmp_path / "v.json"), format="json")
+    vds.virtualize.to_kerchunk(str(tmp_path / "v.parq"), format="parquet")
+    ok("diff", days[2], tmp_path / "v.json")
+    ok("diff", days[2], tmp_path / "v.parq")
+
+
+def test_rechunk(days, tmp_path, ok):
+    """References are a source like any other."""
+    source = write(tmp_path / "all.json", combined(days))
+    ok("rechunk", source, tmp_path / "cube.zarr", "--chunks", "time=4,lat=2,lon=3")
+    ok("diff", *days, tmp_path / "cube.zarr")
+
+
+def test_sources_that_changed(days, tmp_path, run):
+    copy = tmp_path / "day.nc"
+    copy.write_bytes(open(days[0], "rb").read())
+    refs = kerchunk(str(copy), inline_threshold=0)
+    facts = os.stat(copy)
+    refs["sources"] = {str(copy): [facts.st_size, facts.st_mtime_ns]}
+    name = write(tmp_path / "r.json", refs)
+    assert run("verify", name).code == 0
+    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+    done = run("verify", name)
+    assert done.code == 4 and "written to after the references were made" in done.out
+    assert run("values", name, "packed").code == 3
+    copy.unlink()
+    done = run("verify", name)
+    assert done.code == 4 and "is not there" in done.out
+    assert run("info", name).code == 0

@@ -1,0 +1,357 @@
+/* References: templates, generated entries, versions, malformed ones, and the table against a naive
+ * one. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "array/referenced.h"
+#include "base/bytes.h"
+#include "format/refs/parquet.h"
+#include "format/refs/refs.h"
+#include "tap.h"
+
+static cm_context *context(void)
+{
+    cm_context *ctx = NULL;
+    cm_error err = {0};
+    TAP_CALL(cm_context_new(NULL, &ctx, &err), &err);
+    return ctx;
+}
+
+/* ---- templates ------------------------------------------------------------------------------- */
+
+static void templates(void)
+{
+    static const char json[] =
+        "{\"u\": \"s3://b\", \"f\": \"/d/{{c}}-{{ n + 1 }}.nc\", \"e\": \"\"}";
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"plain", "plain"},
+        {"{{u}}/x", "s3://b/x"},
+        {"{{ u }}/{{i}}{{ i }}", "s3://b/77"},
+        {"{{f(c='x', n=3)}}", "/d/x-4.nc"},
+        {"{{ f(c='a' ~ i, n=i*2) }}", "/d/a7-15.nc"},
+        {"{{ (i + 1) * 4 // 3 }}", "10"},
+        {"{{ -i // 2 }} {{ -i % 4 }} {{ 2 - 3 - 4 }}", "-4 1 -5"},
+        {"{{ '%03d' % i }}.nc", "007.nc"},
+        {"{{ 'a' + 'b' }}{{e}}", "ab"},
+        {"{{nope}}", NULL},
+        {"{{ i | int }}", NULL},
+        {"{{ i / 2 }}", NULL},
+        {"{{ i // 0 }}", NULL},
+        {"{{ f }}", NULL},
+        {"{{ u() }}", NULL},
+        {"{{ f(c=1) }}", NULL},
+        {"{% if i %}", NULL},
+        {"{{ i ", NULL},
+        {"{{ 9223372036854775807 + 1 }}", NULL},
+        {"{{ ((((((((((((((((((((((((((((((((((((1)))))))))))))))))))))))))))))))))))) }}", NULL},
+        {"{{ '%d %d' % i }}", NULL},
+        {"{{ 1.5 }}", NULL},
+    };
+    cm_error err = {0};
+    cm_json_doc *doc;
+    TAP_CALL(cm_json_parse(json, sizeof json - 1, 0, &doc, &err), &err);
+    cm_refs_variable i = {"i", NULL, 7};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        cm_buffer b;
+        cm_buffer_init(&b, 1 << 16);
+        int r = cm_refs_render(cases[k].text, cm_json_doc_root(doc), &i, 1, &b, &err);
+        if (!TAP_OK((r == 0) == (cases[k].want != NULL)))
+            printf("# %s\n", cases[k].text);
+        char *text = cm_buffer_take_string(&b);
+        if (r == 0)
+            TAP_STR(text, cases[k].want);
+        free(text);
+        cm_buffer_deinit(&b);
+    }
+    cm_json_doc_free(doc);
+}
+
+/* ---- the list of entries --------------------------------------------------------------------- */
+
+static int parse(const char *text, cm_refs_json *j, cm_error *err)
+{
+    return cm_refs_json_parse(text, strlen(text), j, err);
+}
+
+static void generated(void)
+{
+    cm_refs_json j;
+    cm_error err = {0};
+    TAP_CALL(parse("{\"version\": 1, \"templates\": {\"d\": \"/data\"}, \"refs\": {\".zgroup\": "
+                   "\"{}\"}, \"gen\": [{\"key\": \"v/{{t}}.{{x}}\", \"url\": \"{{d}}/{{t}}.nc\", "
+                   "\"offset\": \"{{x * 100 + 8}}\", \"length\": \"100\", \"dimensions\": {\"t\": "
+                   "[3, 5], \"x\": {\"start\": 0, \"stop\": 5, \"step\": 2}}}]}",
+                   &j, &err),
+             &err);
+    TAP_EQ(j.n, 7);
+    const char *const keys[] = {".zgroup", "v/3.0", "v/3.2", "v/3.4", "v/5.0", "v/5.2", "v/5.4"};
+    for (size_t i = 0; i < j.n && i < 7; i++)
+        TAP_STR(j.entries[i].key, keys[i]);
+    const cm_json *v = j.entries[5].value;
+    uint64_t offset = 0, nbytes = 0;
+    TAP_STR(cm_json_string(cm_json_at(v, 0)), "/data/5.nc");
+    TAP_OK(cm_json_uint64(cm_json_at(v, 1), &offset) && offset == 208);
+    TAP_OK(cm_json_uint64(cm_json_at(v, 2), &nbytes) && nbytes == 100);
+    cm_refs_json_deinit(&j);
+
+    static const char *const bad[] = {
+        "[]",
+        "{\"version\": 2, \"refs\": {}}",
+        "{\"version\": 1}",
+        "{\"version\": 1, \"refs\": []}",
+        "{\"version\": 1, \"refs\": {}, \"templates\": {\"u\": 1}}",
+        "{\"version\": 1, \"refs\": {}, \"gen\": [{}]}",
+        "{\"version\": 1, \"refs\": {\"v/1\": \"x\"}, \"gen\": [{\"key\": \"v/{{i}}\", \"url\": "
+        "\"u\", \"dimensions\": {\"i\": [1]}}]}",
+        "{\"version\": 1, \"refs\": {}, \"gen\": [{\"key\": \"v/{{i}}\", \"url\": \"u\", "
+        "\"offset\": \"1\", \"dimensions\": {\"i\": [1]}}]}",
+        "{\"version\": 1, \"refs\": {}, \"gen\": [{\"key\": \"v/{{i}}\", \"url\": \"u\", "
+        "\"dimensions\": {\"i\": {\"stop\": 1000000000}}}]}",
+        "{\"version\": 1, \"refs\": {}, \"gen\": [{\"key\": \"v/{{i}}\", \"url\": \"u\", "
+        "\"dimensions\": {\"i\": {\"stop\": 3, \"step\": 0}}}]}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cm_error_clear(&err);
+        if (!TAP_OK(parse(bad[i], &j, &err) != 0 && err.message[0]))
+            printf("# %s\n", bad[i]);
+        cm_refs_json_deinit(&j);
+    }
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+enum { CELLS = 4 * 5 * 6 };
+
+/* Random entries of every kind in a random order, dense and sparse, against an array of them. */
+static void table(void)
+{
+    cm_context *ctx = context();
+    cm_store *store = NULL;
+    cm_error err = {0};
+    uint64_t seed = tap_seed();
+    TAP_CALL(cm_store_new_memory(ctx, &store, &err), &err);
+    for (int round = 0; round < 40; round++) {
+        static const int64_t grid[3] = {4, 5, 6};
+        struct {
+            int kind; /* 0 none, 1 range, 2 whole, 3 inline, 4 long */
+            uint32_t path;
+            uint64_t offset, nbytes;
+        } want[CELLS] = {{0}};
+        cm_paths *paths = NULL;
+        cm_referenced *t = NULL;
+        cm_table *frozen = NULL;
+        TAP_CALL(cm_paths_new(store, &paths, &err), &err);
+        uint64_t percent = tap_random(&seed) % 101;
+        TAP_CALL(cm_referenced_new(3, grid, paths, percent * CELLS / 100, &t, &err), &err);
+        for (size_t k = 0; k < CELLS; k++) {
+            size_t i = (k * 77) % CELLS; /* 77 and 120 have no common divisor */
+            char name[16];
+            cm_iov iov = {"", 0};
+            if (tap_random(&seed) % 100 >= percent)
+                continue;
+            want[i].kind = 1 + (int)(tap_random(&seed) % 4);
+            snprintf(name, sizeof name, "f%d", (int)(tap_random(&seed) % 7));
+            TAP_CALL(store->vt->put(store, name, &iov, 1, 0, &err), &err);
+            TAP_CALL(cm_paths_add(paths, name, 2, &want[i].path, &err), &err);
+            want[i].offset = tap_random(&seed) >> 2;
+            want[i].nbytes = want[i].kind == 4 ? UINT32_MAX - 1 + tap_random(&seed) % 3 : 3 + i;
+            if (want[i].kind == 1 || want[i].kind == 4)
+                TAP_CALL(
+                    cm_referenced_add(t, i, want[i].path, want[i].offset, want[i].nbytes, &err),
+                    &err);
+            else if (want[i].kind == 2)
+                TAP_CALL(cm_referenced_add_whole(t, i, want[i].path, &err), &err);
+            else
+                TAP_CALL(cm_referenced_add_inline(t, i, &want[i].offset, 8, &err), &err);
+        }
+        TAP_OK(cm_referenced_add(t, CELLS, 0, 0, 1, NULL) == CM_EDATA);
+        TAP_CALL(cm_referenced_freeze(t, &frozen, &err), &err);
+        for (int64_t i = 0; i < CELLS; i++) {
+            int64_t coord[3] = {i / 30, i / 6 % 5, i % 6};
+            cm_location at;
+            TAP_CALL(frozen->locate(frozen, coord, &at, &err), &err);
+            static const cm_where where[] = {CM_AT_NOWHERE, CM_AT_RANGE, CM_AT_WHOLE, CM_AT_MEMORY,
+                                             CM_AT_RANGE};
+            TAP_EQ(at.where, where[want[i].kind]);
+            if (want[i].kind == 1 || want[i].kind == 4) {
+                TAP_OK(at.offset == want[i].offset && at.nbytes == want[i].nbytes);
+                TAP_STR(at.key, cm_paths_name(paths, want[i].path));
+            } else if (want[i].kind == 2) {
+                TAP_STR(at.key, cm_paths_name(paths, want[i].path));
+            } else if (want[i].kind == 3) {
+                TAP_OK(at.nbytes == 8 && memcmp(at.inline_data, &want[i].offset, 8) == 0);
+            }
+        }
+        frozen->free(frozen);
+        cm_paths_unref(paths);
+    }
+    cm_paths *paths = NULL;
+    cm_referenced *t = NULL;
+    cm_table *frozen = NULL;
+    static const int64_t grid[1] = {100};
+    TAP_CALL(cm_paths_new(store, &paths, &err), &err);
+    TAP_CALL(cm_referenced_new(1, grid, paths, 2, &t, &err), &err);
+    TAP_CALL(cm_referenced_add_whole(t, 7, 0, &err), &err);
+    TAP_CALL(cm_referenced_add_whole(t, 7, 0, &err), &err);
+    TAP_EQ(cm_referenced_freeze(t, &frozen, &err), CM_EDATA); /* twice, found when sorted */
+    cm_paths_unref(paths);
+    cm_store_unref(store);
+    cm_context_free(ctx);
+}
+
+/* ---- a dataset ------------------------------------------------------------------------------- */
+
+#define ZARRAY                                                                                     \
+    "{\\\"zarr_format\\\": 2, \\\"shape\\\": [6], \\\"chunks\\\": [2], \\\"dtype\\\": "            \
+    "\\\"<i2\\\", "                                                                                \
+    "\\\"compressor\\\": null, \\\"fill_value\\\": -1, \\\"order\\\": \\\"C\\\", "                 \
+    "\\\"filters\\\": null}"
+
+static char folder[64];
+
+static void put_file(const char *name, const void *data, size_t nbytes)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    TAP_OK(fd >= 0 && write(fd, data, nbytes) == (ssize_t)nbytes);
+    close(fd);
+}
+
+static int read_v(cm_context *ctx, const char *json, int16_t *cells, cm_error *err)
+{
+    char path[128];
+    cm_dataset *ds = NULL;
+    int64_t start[1] = {0}, count[1] = {6};
+    put_file("r.json", json, strlen(json));
+    snprintf(path, sizeof path, "%s/r.json", folder);
+    memset(err, 0, sizeof *err);
+    int r = cm_dataset_open(ctx, path, NULL, &ds, err);
+    const cm_variable *v = r ? NULL : cm_group_find_variable(cm_dataset_root(ds), "v");
+    if (v && !cm_variable_array(v)) {
+        *err = *cm_variable_problem(v);
+        r = err->code;
+    } else if (v) {
+        r = cm_array_read(ctx, cm_variable_array(v), start, count, cells, NULL, NULL, err);
+    }
+    cm_dataset_free(ds);
+    return r;
+}
+
+static void dataset(void)
+{
+    cm_context *ctx = context();
+    cm_error err = {0};
+    int16_t cells[6], data[4] = {100, 101, 102, 103};
+    char json[2048];
+    snprintf(folder, sizeof folder, "/tmp/cm_references_XXXXXX");
+    TAP_OK(mkdtemp(folder) != NULL);
+    put_file("a.bin", data, sizeof data);
+    put_file("b c%.bin", data + 1, 4);
+
+    /* a range by a relative path, inline bytes, a missing chunk */
+    TAP_CALL(read_v(ctx,
+                    "{\"version\": 1, \"refs\": {\".zgroup\": \"{\\\"zarr_format\\\": 2}\", "
+                    "\"v/.zarray\": \"" ZARRAY "\", \"v/0\": [\"a.bin\", 2, 4], \"v/1\": "
+                    "\"base64:BQAGAA==\"}}",
+                    cells, &err),
+             &err);
+    static const int16_t one[6] = {101, 102, 5, 6, -1, -1};
+    TAP_OK(memcmp(cells, one, sizeof one) == 0);
+
+    /* whole objects, URLs with and without escapes, no .zgroup */
+    snprintf(json, sizeof json,
+             "{\"v/.zarray\": \"" ZARRAY "\", \"v/0\": [\"file://%s/b c%%.bin\"], \"v/1\": "
+             "[\"file://localhost%s/x/../b%%20c%%25.bin\"], \"v/2\": [\"./b c%%.bin\"]}",
+             folder, folder);
+    TAP_CALL(read_v(ctx, json, cells, &err), &err);
+    for (int i = 0; i < 6; i++)
+        TAP_EQ(cells[i], 101 + i % 2);
+
+    /* what is refused, and how it is said */
+    static const struct {
+        const char *refs, *says;
+        int code;
+    } bad[] = {
+        {"\"v/0\": [\"s3://bucket/a.bin\", 0, 4]", "s3://bucket/a.bin, which is not a local",
+         CM_EUNSUP},
+        {"\"v/0\": [\"zip::a.zip\", 0, 4]", "not a local", CM_EUNSUP},
+        {"\"v/0\": [\"gone.bin\", 0, 4]", "gone.bin, which is referred to, is not there",
+         CM_ENOTFOUND},
+        {"\"v/0\": [\"gone.bin\"]", "gone.bin, which is referred to, is not there", CM_ENOTFOUND},
+        {"\"v/0\": [\"a.bin\", 6, 4]", "", CM_EDATA},
+        {"\"v/0\": [\"a.bin\", 0, 3]", "", CM_EDATA},
+        {"\"v/0\": [\"a.bin\"]", "", CM_EDATA}, /* 8 bytes for a chunk of 4 */
+        {"\"v/0\": [\"a.bin\", 0]", "neither a text nor", CM_EDATA},
+        {"\"v/0\": [\"a.bin\", -1, 4]", "neither a text nor", CM_EDATA},
+        {"\"v/0\": 5", "neither a text nor", CM_EDATA},
+        {"\"v/0\": \"base64:!\"", "malformed base64", CM_EDATA},
+        {"\"v/0\": [\"\", 0, 4]", "without a URL", CM_EDATA},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(json, sizeof json,
+                 "{\"version\": 1, \"refs\": {\"v/.zarray\": \"" ZARRAY "\", %s}}", bad[i].refs);
+        TAP_EQ(read_v(ctx, json, cells, &err), bad[i].code);
+        if (!TAP_OK(strstr(err.message, bad[i].says)))
+            printf("# %s: %s\n", bad[i].refs, err.message);
+    }
+
+    /* sources that are not what they were */
+    static const char *const sources[] = {"[8, 0]", "[9, 0]", "[8]"};
+    static const int codes[] = {CM_EDATA, CM_EDATA, 0};
+    for (int i = 0; i < 3; i++) {
+        snprintf(json, sizeof json,
+                 "{\"version\": 1, \"sources\": {\"a.bin\": %s}, \"refs\": {\"v/.zarray\": "
+                 "\"" ZARRAY "\", \"v/0\": [\"a.bin\", 0, 4]}}",
+                 sources[i]);
+        TAP_EQ(read_v(ctx, json, cells, &err), codes[i]);
+        TAP_OK(codes[i] == 0 || strstr(err.message, "when the references were made") ||
+               strstr(err.message, "after the references were made"));
+    }
+    static const char *const files[] = {"a.bin", "b c%.bin", "r.json"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(json, sizeof json, "%s/%s", folder, files[i]);
+        unlink(json);
+    }
+    rmdir(folder);
+    cm_context_free(ctx);
+}
+
+/* ---- Parquet's parts ------------------------------------------------------------------------- */
+
+static void pages(void)
+{
+    /* google/snappy's format description: literals, copies with 1 and 2 byte offsets, overlapping
+     */
+    static const uint8_t packed[] = {12, 3 << 2,        'a', 'b', 'c', 'd', 0x01 | 1 << 2 | 0 << 5,
+                                     2,  0x02 | 2 << 2, 9,   0};
+    uint8_t out[16];
+    cm_error err = {0};
+    TAP_CALL(cm_parquet_decompress(CM_PARQUET_SNAPPY, packed, sizeof packed, out, 12, &err), &err);
+    TAP_OK(memcmp(out, "abcdcdcdcabc", 12) == 0);
+    for (size_t n = 0; n < sizeof packed; n++)
+        TAP_OK(cm_parquet_decompress(CM_PARQUET_SNAPPY, packed, n, out, 12, NULL) == CM_EDATA);
+    TAP_EQ(cm_parquet_decompress(2, packed, 4, out, 4, &err), CM_EUNSUP);
+    TAP_OK(strstr(err.message, "gzip") != NULL);
+
+    /* parquet-format Encodings.md: 0 to 7 bit-packed with 3 bits */
+    static const uint8_t bits[] = {3, 0x88, 0xc6, 0xfa, 10, 6};
+    uint32_t v[13];
+    TAP_CALL(cm_parquet_hybrid(bits, sizeof bits, 3, v, 13, &err), &err);
+    for (uint32_t i = 0; i < 13; i++)
+        TAP_EQ(v[i], i < 8 ? i : 6);
+    TAP_EQ(cm_parquet_hybrid(bits, 3, 3, v, 13, &err), CM_EDATA);
+}
+
+int main(void)
+{
+    TAP_RUN(templates);
+    TAP_RUN(generated);
+    TAP_RUN(table);
+    TAP_RUN(dataset);
+    TAP_RUN(pages);
+    return tap_done();
+}
