@@ -54,11 +54,11 @@ static void put_scalar(cm_cli_out *out, cm_dtype dtype, const cm_json *v)
 
 static void put_attribute(const picture *p, size_t indent, const cm_attribute *a)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_cli_out_spaces(p->out, indent);
     cm_cli_out_name(p->out, a->name);
     cm_cli_out_text(p->out, " = ");
-    if (a->dtype.kind != CM_NONE && a->dtype.kind != CM_STRING)
+    if (a->dtype.kind != CM_NONE && !cm_kind_is_vlen(a->dtype.kind))
         cm_cli_out_format(p->out, "%s ", cm_dtype_name(a->dtype, name, sizeof name));
     if (!cm_json_is(a->value, CM_JSON_ARRAY)) {
         put_scalar(p->out, a->dtype, a->value);
@@ -79,7 +79,7 @@ static void put_attribute(const picture *p, size_t indent, const cm_attribute *a
 
 static void put_heading(const picture *p, const cm_variable *v)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_array *array = cm_variable_array(v);
     cm_cli_out_spaces(p->out, 4);
     cm_cli_out_style(p->out, CM_CLI_BOLD);
@@ -100,6 +100,12 @@ static void put_heading(const picture *p, const cm_variable *v)
         cm_cli_out_format(p->out, "%" PRId64, cm_array_shape(array)[i]);
     }
     cm_cli_out_format(p->out, ") %s\n", cm_dtype_name(cm_array_dtype(array), name, sizeof name));
+}
+
+/* Chunks of HDF5 without a filter are decoded like others, but nothing is done to their bytes. */
+static bool is_uncompressed(const cm_storage *s)
+{
+    return s->raw || (s->codecs && strcmp(s->codecs, "none") == 0);
 }
 
 /* Decoded bytes of v, 0 when they do not fit or are not fixed. */
@@ -136,7 +142,7 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
         cm_cli_out_format(p->out, ", %" PRId64 " of %" PRId64 " %s", c->present, c->total, unit);
     cm_cli_out_format(p->out, ", %s", cm_cli_size_text(c->stored_bytes, size, sizeof size));
     uint64_t whole = decoded_bytes(v);
-    if (c->stored_bytes > 0 && whole > 0 && !s->raw && c->present == c->total)
+    if (c->stored_bytes > 0 && whole > 0 && !is_uncompressed(s) && c->present == c->total)
         cm_cli_out_format(p->out, " of %s (%.1f : 1)", cm_cli_size_text(whole, size, sizeof size),
                           (double)whole / (double)c->stored_bytes);
 }
@@ -150,7 +156,7 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
     int ret = cm_cli_chunks_count(p->cli, v, &counts, err);
     if (ret < 0 || !s)
         return ret;
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_cli_out_text(p->out, "        stored: ");
     if (s->stored_dtype && strcmp(s->stored_dtype, cm_dtype_name(dtype, name, sizeof name)) != 0) {
         cm_cli_out_name(p->out, s->stored_dtype);
@@ -166,7 +172,7 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
         cm_cli_out_text(p->out, ", shards ");
         put_lengths(p->out, s->shards, ndim);
     }
-    if (s->raw) {
+    if (is_uncompressed(s)) {
         cm_cli_out_text(p->out, ", uncompressed");
     } else if (s->codecs && *s->codecs) {
         cm_cli_out_text(p->out, ", ");

@@ -151,8 +151,10 @@ static int check_neighbours(const extent *e, size_t n, int direction, cm_error *
         text_of(&e[k], &e[k].first, a, sizeof a);
         text_of(&e[k - 1], &e[k - 1].last, b, sizeof b);
         if (c == 0 || cm_number_compare(&e[k].first, &e[k - 1].first) == 0)
-            return cm_join_refuse(e[k].v, "select a part of one of them with --isel or --sel", err,
-                                  "the coordinate value %s is also in %s", a,
+            return cm_join_refuse(e[k].v,
+                                  "select a part of one of them with --isel or --sel, or leave the "
+                                  "coordinate out with --skip: then the order given is kept",
+                                  err, "the coordinate value %s is also in %s", a,
                                   cm_join_file(e[k - 1].v));
         return cm_join_refuse(e[k].v, "select a part of one of them with --isel or --sel", err,
                               "the coordinate begins at %s, inside of %s, which goes to %s", a,
@@ -192,7 +194,7 @@ static int gather(cm_dataset *const *datasets, size_t n, const cm_variable *coor
         bool differ;
         rc = cm_times_match(e[0].v, &e[0].times, v, &e[k].times, &differ, err);
         if (rc == 0 && (!has_order(v) || !cm_dtype_equal(v->array->dtype, e[0].v->array->dtype))) {
-            char have[24], want[24];
+            char have[CM_DTYPE_NAME], want[CM_DTYPE_NAME];
             rc = cm_join_refuse(v, NULL, err, "dtype is %s with %d dimensions, but %s in %s",
                                 cm_dtype_name(v->array->dtype, have, sizeof have), v->ndim,
                                 cm_dtype_name(e[0].v->array->dtype, want, sizeof want),
