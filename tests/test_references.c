@@ -344,6 +344,14 @@ static void pages(void)
     for (uint32_t i = 0; i < 13; i++)
         TAP_EQ(v[i], i < 8 ? i : 6);
     TAP_EQ(cm_parquet_hybrid(bits, 3, 3, v, 13, &err), CM_EDATA);
+
+    /* a run whose value has more bits than values have: levels are 0 or 1, and counted by adding */
+    static const uint8_t run[] = {13 << 1, 2};
+    TAP_CALL(cm_parquet_hybrid(run, sizeof run, 2, v, 13, &err), &err);
+    TAP_EQ(cm_parquet_hybrid(run, sizeof run, 1, v, 13, &err), CM_EDATA);
+    static const uint8_t wide[] = {13 << 1, 0xff, 0xff, 0xff, 0xff};
+    TAP_CALL(cm_parquet_hybrid(wide, sizeof wide, 32, v, 13, &err), &err);
+    TAP_EQ(v[12], UINT32_MAX);
 }
 
 int main(void)

@@ -58,6 +58,7 @@ look() {
     want libdeflate-dev module libdeflate
     want zlib1g-dev module zlib
     want libblosc-dev header blosc.h
+    want libaec-dev header szlib.h
     if [ "$1" = demo ]; then
         want python3-venv python_has_pip
     fi

@@ -65,15 +65,15 @@ CM_API const char *cm_save_warning(const cm_save *save, size_t i);
 
 CM_API int64_t cm_save_ntasks(const cm_save *save);
 
-/* Run tasks first <= t < last. Tasks that need others' spilled pieces have higher numbers; ranges
- * must be run in increasing order, each once. Raises CM_EINVAL (a range outside 0..ntasks) and what
- * reading the source and writing the target raise, with the variable and the chunk; CM_ECANCEL.
- * After an error the save can only be freed. */
+/* Run tasks first <= t < last. Tasks that need others' spilled pieces have higher numbers: each
+ * range begins where the last one ended. Raises CM_EINVAL (another range) and what reading the
+ * source and writing the target raise, with the variable and the chunk; CM_ECANCEL. After an error
+ * the save can only be freed. */
 CM_API int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err) CM_MUST_CHECK;
 
 /* After all tasks ran: write the metadata and give the store its name. Nothing can read it before.
- * Raises CM_EIO, CM_ENOSPC, CM_EPERM, CM_EEXIST (something came to lie at the target meanwhile),
- * CM_ECANCEL. */
+ * Raises CM_EINVAL (tasks that did not run), CM_EIO, CM_ENOSPC, CM_EPERM, CM_EEXIST (something came
+ * to lie at the target meanwhile), CM_ECANCEL. */
 CM_API int cm_save_commit(cm_save *save, cm_error *err) CM_MUST_CHECK;
 
 /* What was done so far. */

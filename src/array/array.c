@@ -12,14 +12,14 @@
 int cm_array_set_fill(cm_array *a, const void *fill, cm_error *err)
 {
     size_t extra = 0;
-    if (fill && a->dtype.kind == CM_STRING)
+    if (fill && cm_kind_is_vlen(a->dtype.kind))
         extra = ((const cm_string *)fill)->nbytes;
     void *p = cm_calloc(1, a->dtype.size + extra, err);
     if (!p)
         return CM_ENOMEM;
     if (fill) {
         memcpy(p, fill, a->dtype.size);
-        if (a->dtype.kind == CM_STRING) {
+        if (cm_kind_is_vlen(a->dtype.kind)) {
             cm_string *s = p;
             char *bytes = (char *)p + a->dtype.size;
             if (extra)
@@ -39,6 +39,7 @@ int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
     a->vt = vt;
     a->refcount = 1;
     a->dtype = dtype;
+    cm_record_ref(dtype.record);
     a->ndim = ndim;
     if (ndim < 0 || ndim > CM_MAX_DIMS)
         return cm_error_set(err, CM_EUNSUP, "%d dimensions, at most %d are supported", ndim,
@@ -61,6 +62,7 @@ int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
 
 void cm_array_deinit(cm_array *a)
 {
+    cm_record_unref(a->dtype.record);
     free(a->fill);
     free(a->label);
     free(a->path);

@@ -70,7 +70,7 @@ int cm_array_from_callback(cm_dtype dtype, int ndim, const int64_t *shape, const
                            cm_fill_fn fn, void *user, void (*release)(void *user), cm_array **out,
                            cm_error *err)
 {
-    if (dtype.kind == CM_STRING || dtype.kind == CM_NONE)
+    if (cm_kind_is_vlen(dtype.kind) || dtype.kind == CM_NONE)
         return cm_error_set(err, CM_EINVAL, "a callback array cannot hold strings");
     callback *a = cm_calloc(1, sizeof *a, err);
     if (!a)

@@ -46,7 +46,7 @@ static int64_t block_cells(const cm_piece *p)
 
 static uint64_t map_scratch(const cm_sink *s, const cm_piece *p)
 {
-    if (!p->nmaps && !p->unpack && s->dest->dtype.kind != CM_STRING)
+    if (!p->nmaps && !p->unpack && !cm_kind_is_vlen(s->dest->dtype.kind))
         return 0;
     return 2 * map_width(p) * (uint64_t)block_cells(p);
 }
@@ -250,7 +250,7 @@ static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, co
         room += more;
     }
     if (!r)
-        r = cm_vlen_decode(bytes, n, ws->decoded.data, nelem, err);
+        r = cm_vlen_decode_as(p->chain->dtype, bytes, n, ws->decoded.data, nelem, err);
     *out = ws->decoded.data;
     return r;
 }
@@ -517,7 +517,7 @@ int cm_piece_raw(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_error
 
 int cm_piece_fill(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_error *err)
 {
-    if (!p->nmaps && p->leaf->dtype.kind != CM_STRING) {
+    if (!p->nmaps && !cm_kind_is_vlen(p->leaf->dtype.kind)) {
         cm_dest_fill(s->dest, p->lo, p->n, p->leaf->fill);
         return 0;
     }
@@ -531,7 +531,7 @@ int cm_piece_fill(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_erro
         return r;
     int at = 0;
     memcpy(ws->mapped[0].data, p->leaf->fill, p->leaf->dtype.size);
-    if (p->leaf->dtype.kind == CM_STRING)
+    if (cm_kind_is_vlen(p->leaf->dtype.kind))
         r = keep_strings(s->dest->arena, ws->mapped[0].data, 1, err);
     for (int i = p->nmaps - 1; i >= 0 && !r; i--) {
         r = p->maps[i]->apply(p->maps[i], ws->mapped[at].data, ws->mapped[1 - at].data, 1,

@@ -80,7 +80,7 @@ static int map_fill(const cm_map *map, const cm_array *src, void **out, cm_error
     static const cm_string empty;
     void *fill = cm_calloc(1, map->to.size, err);
     int rc = fill ? 0 : CM_ENOMEM;
-    if (rc == 0 && map->to.kind == CM_STRING)
+    if (rc == 0 && cm_kind_is_vlen(map->to.kind))
         memcpy(fill, &empty, sizeof empty);
     else if (rc == 0)
         rc = map->apply(map, src->fill, fill, 1, NULL, err);

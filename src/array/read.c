@@ -379,7 +379,7 @@ int cm_array_read(cm_context *ctx, cm_array *array, const int64_t *start, const 
                          (long long)count[i], (long long)start[i], i, (long long)array->shape[i]);
             return cm_error_variable(err, array->path), CM_EINVAL;
         }
-    if (array->dtype.kind == CM_STRING && !arena)
+    if (cm_kind_is_vlen(array->dtype.kind) && !arena)
         return cm_error_set(err, CM_EINVAL, "reading strings needs an arena");
     cm_dest dest = {.dtype = array->dtype,
                     .region = cm_box_make(nd, start, count),

@@ -86,10 +86,7 @@ static void put_bytes(cm_cli_out *out, const char *bytes, size_t n, bool json)
         cm_cli_out_quoted(out, bytes, n);
         return;
     }
-    cm_cli_out_text(out, json ? "{\"hex\": \"" : "0x");
-    for (size_t i = 0; i < n; i++)
-        cm_cli_out_format(out, "%02x", (unsigned)(unsigned char)bytes[i]);
-    cm_cli_out_text(out, json ? "\"}" : "");
+    cm_cli_cell_hex(out, bytes, n, json);
 }
 
 void cm_cli_cell(cm_cli_out *out, cm_dtype dtype, const void *cell, bool json)
@@ -129,6 +126,7 @@ void cm_cli_cell(cm_cli_out *out, cm_dtype dtype, const void *cell, bool json)
         break;
     }
     case CM_BYTES: put_bytes(out, cell, dtype.size, json); break;
+    default: cm_cli_cell_other(out, dtype, cell, json); break;
     }
 }
 

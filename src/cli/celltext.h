@@ -11,6 +11,13 @@
  * bytes are {"hex": "..."}. */
 void cm_cli_cell(cm_cli_out *out, cm_dtype dtype, const void *cell, bool json);
 
+/* The same for kinds that are neither ordinary numbers nor strings: times as numpy prints them,
+ * records as (a, b) or, in JSON, objects, opaque bytes as hex. */
+void cm_cli_cell_other(cm_cli_out *out, cm_dtype dtype, const void *cell, bool json);
+
+/* 0x... or {"hex": "..."}. */
+void cm_cli_cell_hex(cm_cli_out *out, const char *bytes, size_t n, bool json);
+
 /* The cell as a double: false for types without one (strings, bytes, complex). */
 bool cm_cli_cell_double(cm_dtype dtype, const void *cell, double *v);
 

@@ -177,7 +177,7 @@ static int put_values(cm_cli *cli, const cm_variable *v, uint64_t buffer, cm_err
     p.ndim = cm_array_ndim(p.array);
     p.shape = cm_array_shape(p.array);
     uint64_t most = buffer / (p.dtype.size ? p.dtype.size : 1), cells = 1;
-    if (p.dtype.kind == CM_STRING && most > MOST_STRINGS)
+    if (cm_kind_is_vlen(p.dtype.kind) && most > MOST_STRINGS)
         most = MOST_STRINGS; /* their bytes are the arena's, of the engine's share */
     for (int i = 0; i < p.ndim; i++) {
         if (p.shape[i] == 0)

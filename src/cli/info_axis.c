@@ -79,7 +79,7 @@ static bool cell_text(cm_dtype dtype, const void *cell, char *text, size_t size)
             cm_cli_out_init(out, -1);
             cm_cli_cell(out, dtype, &s, true);
         }
-    } else if (dtype.size <= size / 8) {
+    } else if (!cm_kind_is_vlen(dtype.kind) && dtype.size <= size / 8) {
         cm_cli_cell(out, dtype, cell, true);
     }
     size_t n = out->n < size - 1 ? out->n : size - 1;

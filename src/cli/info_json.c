@@ -16,7 +16,7 @@ typedef struct writer {
 
 static void put_type(cm_cli_json *json, const char *key, cm_dtype dtype)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_cli_json_key(json, key);
     cm_cli_json_string(json,
                        dtype.kind == CM_NONE ? NULL : cm_dtype_name(dtype, name, sizeof name));

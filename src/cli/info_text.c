@@ -54,11 +54,11 @@ static void put_scalar(cm_cli_out *out, cm_dtype dtype, const cm_json *v)
 
 static void put_attribute(const picture *p, size_t indent, const cm_attribute *a)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_cli_out_spaces(p->out, indent);
     cm_cli_out_name(p->out, a->name);
     cm_cli_out_text(p->out, " = ");
-    if (a->dtype.kind != CM_NONE && a->dtype.kind != CM_STRING)
+    if (a->dtype.kind != CM_NONE && !cm_kind_is_vlen(a->dtype.kind))
         cm_cli_out_format(p->out, "%s ", cm_dtype_name(a->dtype, name, sizeof name));
     if (!cm_json_is(a->value, CM_JSON_ARRAY)) {
         put_scalar(p->out, a->dtype, a->value);
@@ -79,7 +79,7 @@ static void put_attribute(const picture *p, size_t indent, const cm_attribute *a
 
 static void put_heading(const picture *p, const cm_variable *v)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_array *array = cm_variable_array(v);
     cm_cli_out_spaces(p->out, 4);
     cm_cli_out_style(p->out, CM_CLI_BOLD);
@@ -150,7 +150,7 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
     int ret = cm_cli_chunks_count(p->cli, v, &counts, err);
     if (ret < 0 || !s)
         return ret;
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_cli_out_text(p->out, "        stored: ");
     if (s->stored_dtype && strcmp(s->stored_dtype, cm_dtype_name(dtype, name, sizeof name)) != 0) {
         cm_cli_out_name(p->out, s->stored_dtype);

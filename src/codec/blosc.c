@@ -65,7 +65,7 @@ static int parse_v2(const cm_json *config, cm_dtype dtype, cm_codec **out, cm_er
 {
     const char *cname = "lz4";
     int64_t level = 5, shuffle = 1, blocksize = 0;
-    int64_t typesize = dtype.kind == CM_STRING ? 1 : dtype.size;
+    int64_t typesize = cm_kind_is_vlen(dtype.kind) ? 1 : dtype.size;
     const cm_config_field fields[] = {
         {.key = "cname", .string = &cname},
         {.key = "clevel", .max = 9, .value = &level},

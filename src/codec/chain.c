@@ -37,6 +37,7 @@ int cm_chain_alloc(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **ou
         return CM_ENOMEM;
     c->refcount = 1;
     c->dtype = dtype;
+    cm_record_ref(dtype.record);
     c->ndim = ndim;
     for (int i = 0; i < ndim; i++) {
         c->shape[i] = shape[i];
@@ -54,7 +55,7 @@ int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out,
     if (dtype.kind == CM_NONE || dtype.size == 0)
         return cm_error_set(err, CM_EINVAL, "bytes cannot hold this type: cells of no fixed size");
     int r = cm_chain_alloc(dtype, ndim, shape, out, err);
-    if (r == 0 && dtype.kind == CM_STRING) {
+    if (r == 0 && cm_kind_is_vlen(dtype.kind)) {
         (*out)->a2b = CM_A2B_VLEN;
         (*out)->stored_size = 0;
         (*out)->endian_given = false;
@@ -85,6 +86,7 @@ void cm_chain_unref(cm_chain *chain)
         return;
     for (int i = 0; i < chain->nstages; i++)
         cm_codec_free(chain->stages[i]);
+    cm_record_unref(chain->dtype.record);
     cm_chain_unref(chain->inner);
     cm_chain_unref(chain->index);
     free(chain);

@@ -68,7 +68,8 @@ static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc)
     cm_json *config;
     switch (c->a2b) {
     case CM_A2B_BYTES: return describe_bytes(c, doc);
-    case CM_A2B_VLEN: return named(doc, "vlen-utf8", &config);
+    case CM_A2B_VLEN:
+        return named(doc, c->dtype.kind == CM_STRING ? "vlen-utf8" : "vlen-bytes", &config);
     case CM_A2B_SHARDING: return describe_sharding(c, doc);
     case CM_A2B_CUSTOM: break; /* another format's cells: no Zarr codec says that */
     }
@@ -133,7 +134,11 @@ static int text_a2b(const cm_chain *c, cm_buffer *b, cm_error *err)
     if (c->a2b == CM_A2B_BYTES)
         return cm_buffer_append_string(b, "big-endian", err);
     if (c->a2b == CM_A2B_VLEN)
-        return cm_buffer_append_string(b, "vlen-utf8", err);
+        return cm_buffer_append_string(b,
+                                       c->dtype.kind == CM_STRING   ? "vlen-utf8"
+                                       : c->dtype.kind == CM_VBYTES ? "vlen-bytes"
+                                                                    : "vlen-array",
+                                       err);
     int r = cm_buffer_append_string(b, "shard[", err);
     for (int i = 0; i < c->ndim && !r; i++)
         r = cm_buffer_printf(b, err, i ? ",%" PRId64 : "%" PRId64, c->inner->shape[i]);

@@ -51,15 +51,20 @@ static int set_vlen(cm_chain *c, const cm_json *filters, cm_error *err)
     int r = read_id(first, "filter", &id, err);
     if (r)
         return r;
-    if (strcmp(id, "vlen-utf8") != 0) {
+    const char *want = c->dtype.kind == CM_STRING   ? "vlen-utf8"
+                       : c->dtype.kind == CM_VBYTES ? "vlen-bytes"
+                                                    : "vlen-array";
+    if (strcmp(id, want) != 0) {
         r = cm_error_set(err, CM_EUNSUP, "object codec \"%s\" is not supported", id);
-        cm_error_hint(err, "only vlen-utf8 is");
+        cm_error_hint(err, "only vlen-utf8, vlen-bytes and vlen-array are");
         return r;
     }
     c->a2b = CM_A2B_VLEN;
     c->stored_size = 0;
     c->endian_given = false;
-    return cm_config_read(first, CM_ZARR2, "vlen-utf8", NULL, 0, err);
+    const char *element = NULL; /* vlen-array's; the caller made the dtype of it */
+    const cm_config_field field = {.key = "dtype", .string = &element};
+    return cm_config_read(first, CM_ZARR2, want, &field, c->dtype.kind == CM_SEQUENCE, err);
 }
 
 int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char order,
@@ -79,9 +84,9 @@ int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char or
         c->order[i] = ndim - 1 - i;
     c->transposed = order == 'F' && ndim > 1;
     c->big_endian = big_endian;
-    if (dtype.kind == CM_STRING)
+    if (cm_kind_is_vlen(dtype.kind))
         r = set_vlen(c, filters, err);
-    for (size_t i = dtype.kind == CM_STRING; i < cm_json_count(filters) && !r; i++)
+    for (size_t i = cm_kind_is_vlen(dtype.kind); i < cm_json_count(filters) && !r; i++)
         r = add_stage(c, cm_json_at(filters, i), "filter", err);
     if (!r && compressor && !cm_json_is(compressor, CM_JSON_NULL))
         r = add_stage(c, compressor, "compressor", err);

@@ -132,10 +132,11 @@ static int set_bytes(walk *w, const entry *e, cm_error *err)
     if (r)
         return r;
     cm_chain *c = w->chain;
-    char name[24];
-    if (w->dtype.kind == CM_STRING)
-        return cm_error_set(err, CM_EDATA,
-                            "codec bytes cannot hold variable-length strings: vlen-utf8 can");
+    char name[CM_DTYPE_NAME];
+    if (cm_kind_is_vlen(w->dtype.kind))
+        return cm_error_set(err, CM_EDATA, "codec bytes cannot hold variable-length %s",
+                            w->dtype.kind == CM_STRING ? "strings: vlen-utf8 can"
+                                                       : "bytes: vlen-bytes can");
     if (endian && strcmp(endian, "little") != 0 && strcmp(endian, "big") != 0)
         return cm_error_set(err, CM_EDATA, "codec bytes: endian \"%s\" is not little or big",
                             endian);
@@ -149,12 +150,13 @@ static int set_bytes(walk *w, const entry *e, cm_error *err)
 
 static int set_vlen(walk *w, const entry *e, cm_error *err)
 {
-    int r = cm_config_read(e->config, CM_ZARR3, "vlen-utf8", NULL, 0, err);
+    bool bytes = strcmp(e->name, "vlen-bytes") == 0;
+    int r = cm_config_read(e->config, CM_ZARR3, e->name, NULL, 0, err);
     if (r)
         return r;
-    char name[24];
-    if (w->dtype.kind != CM_STRING)
-        return cm_error_set(err, CM_EDATA, "codec vlen-utf8 cannot hold %s",
+    char name[CM_DTYPE_NAME];
+    if (w->dtype.kind != (bytes ? CM_VBYTES : CM_STRING))
+        return cm_error_set(err, CM_EDATA, "codec %s cannot hold %s", e->name,
                             cm_dtype_name(w->dtype, name, sizeof name));
     w->chain->a2b = CM_A2B_VLEN;
     w->chain->endian_given = false;
@@ -246,8 +248,9 @@ static int unknown(const entry *e, cm_error *err)
     int r = cm_error_set(err, CM_EUNSUP, "codec \"%s\" is not supported", e->name);
     cm_buffer names;
     cm_buffer_init(&names, sizeof err->hint);
-    if (cm_buffer_append_string(&names, "known: transpose, bytes, vlen-utf8, sharding_indexed, ",
-                                NULL) == 0 &&
+    if (cm_buffer_append_string(
+            &names, "known: transpose, bytes, vlen-utf8, vlen-bytes, sharding_indexed, ", NULL) ==
+            0 &&
         cm_codec_names(CM_ZARR3, &names, NULL) == 0)
         cm_error_hint(err, "%.*s", (int)names.nbytes, (const char *)names.data);
     cm_buffer_deinit(&names);
@@ -265,6 +268,7 @@ static int add_entry(walk *w, const cm_json *v, cm_error *err)
         {"transpose", add_transpose, false},
         {"bytes", set_bytes, true},
         {"vlen-utf8", set_vlen, true},
+        {"vlen-bytes", set_vlen, true},
         {"sharding_indexed", set_sharding, true},
     };
     entry e;

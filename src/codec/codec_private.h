@@ -9,6 +9,11 @@
 extern const cm_codec_class cm_class_blosc, cm_class_crc32c, cm_class_fletcher32, cm_class_gzip,
     cm_class_lz4, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
 
+/* Those that only HDF5 files have: they decode, but neither encode nor have a configuration, and
+ * the registry does not know them. */
+extern const cm_codec_class cm_class_bitshuffle_hdf5, cm_class_lz4_hdf5, cm_class_lzf,
+    cm_class_nbit, cm_class_scaleoffset, cm_class_szip;
+
 /* A zeroed codec of nbytes bytes, whose first member is a cm_codec. */
 int cm_codec_alloc(const cm_codec_class *cls, size_t nbytes, void *out, cm_error *err);
 

@@ -40,7 +40,7 @@ static int shuffle_parse(const cm_json *config, cm_dialect dialect, cm_dtype dty
     /* In a v2 filter an absent size is numcodecs' default of 4; zarr-python fills in the type's
      * size when it opens a v3 array with numcodecs.shuffle, whose configuration has no id. */
     bool v2 = dialect == CM_ZARR2 && cm_json_get(config, "id");
-    int64_t size = v2 ? 4 : dtype.kind == CM_STRING ? 1 : dtype.size;
+    int64_t size = v2 ? 4 : cm_kind_is_vlen(dtype.kind) ? 1 : dtype.size;
     const cm_config_field field = {
         .key = "elementsize", .max = UINT32_MAX, .value = &size, .null_allowed = !v2};
     int r = cm_config_read(config, dialect, "shuffle", &field, 1, err);

@@ -61,8 +61,8 @@ static int blosc_from(const char *spec, const parts *p, cm_dtype dtype, cm_codec
                       cm_error *err)
 {
     static const char *const names[] = {"noshuffle", "shuffle", "bitshuffle"};
-    bool text = dtype.kind == CM_STRING || dtype.kind == CM_BYTES;
-    uint32_t typesize = dtype.kind == CM_STRING || dtype.size == 0 ? 1 : dtype.size;
+    bool text = cm_kind_is_vlen(dtype.kind) || dtype.kind == CM_BYTES;
+    uint32_t typesize = cm_kind_is_vlen(dtype.kind) || dtype.size == 0 ? 1 : dtype.size;
     int level, shuffle = text ? 0 : typesize > 1 ? 1 : 2;
     if (!number(p, 2, 5, &level))
         return bad_spec(spec, err);

@@ -44,6 +44,8 @@ static cm_json *cell_to_json(cm_json_doc *doc, cm_dtype dtype, const uint8_t *p)
     }
     if (cm_kind_is_unsigned(dtype.kind))
         return cm_json_new_uint64(doc, (uint64_t)cm_cell_integer(dtype.kind, p));
+    if (cm_kind_is_time(dtype.kind))
+        return cm_json_new_int64(doc, (int64_t)cm_cell_integer(CM_INT64, p));
     if (cm_kind_is_integer(dtype.kind))
         return cm_json_new_int64(doc, (int64_t)cm_cell_integer(dtype.kind, p));
     return NULL;
@@ -159,5 +161,6 @@ bool cm_cell_from_json(const cm_json *v, cm_dtype dtype, void *cell)
     }
     if (cm_kind_is_unsigned(dtype.kind))
         return unsigned_from_json(v, dtype.size, p);
-    return cm_kind_is_integer(dtype.kind) && signed_from_json(v, dtype.size, p);
+    return (cm_kind_is_integer(dtype.kind) || cm_kind_is_time(dtype.kind)) &&
+           signed_from_json(v, dtype.size, p);
 }

@@ -58,7 +58,7 @@ const char *cm_number_text(const cm_number *x, const cm_time_units *units, char 
 
 static int unsupported(const cm_variable *v, cm_error *err)
 {
-    char name[24];
+    char name[CM_DTYPE_NAME];
     cm_error_set(err, CM_EUNSUP, "a coordinate of type %s with %d dimensions has no order",
                  cm_dtype_name(v->array->dtype, name, sizeof name), v->ndim);
     cm_error_object(err, v->group->dataset->uri);

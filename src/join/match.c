@@ -208,7 +208,7 @@ static int check_dimensions(const cm_match *m, const cm_variable *v, cm_error *e
 
 static int check_variable(const cm_matches *ms, cm_match *m, const cm_variable *v, cm_error *err)
 {
-    char have[24], want[24];
+    char have[CM_DTYPE_NAME], want[CM_DTYPE_NAME];
     const cm_variable *first = m->in[0];
     if (!v->array)
         return cm_rebuild_unreadable(v, err);

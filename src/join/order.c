@@ -192,7 +192,7 @@ static int gather(cm_dataset *const *datasets, size_t n, const cm_variable *coor
         bool differ;
         rc = cm_times_match(e[0].v, &e[0].times, v, &e[k].times, &differ, err);
         if (rc == 0 && (!has_order(v) || !cm_dtype_equal(v->array->dtype, e[0].v->array->dtype))) {
-            char have[24], want[24];
+            char have[CM_DTYPE_NAME], want[CM_DTYPE_NAME];
             rc = cm_join_refuse(v, NULL, err, "dtype is %s with %d dimensions, but %s in %s",
                                 cm_dtype_name(v->array->dtype, have, sizeof have), v->ndim,
                                 cm_dtype_name(e[0].v->array->dtype, want, sizeof want),

@@ -43,7 +43,7 @@ typedef struct same {
 
 static bool cells_equal(cm_dtype dtype, const uint8_t *a, const uint8_t *b, size_t n)
 {
-    if (dtype.kind == CM_STRING) {
+    if (cm_kind_is_vlen(dtype.kind)) {
         for (size_t i = 0; i < n; i++, a += sizeof(cm_string), b += sizeof(cm_string)) {
             cm_string x, y;
             memcpy(&x, a, sizeof x);
@@ -108,7 +108,7 @@ static int scratch_begin(same *s, scratch *w, cm_error *err)
     const cm_dtype dtype = s->first->dtype;
     if (!w->cells && !(w->cells = cm_calloc(s->ncells, dtype.size, err)))
         return CM_ENOMEM;
-    if (dtype.kind != CM_STRING)
+    if (!cm_kind_is_vlen(dtype.kind))
         return 0;
     cm_arena_free(w->arena);
     w->arena = NULL;
@@ -210,7 +210,7 @@ int cm_same_arrays(cm_context *ctx, cm_array *first, cm_array *const *others, si
     if (!err)
         cm_error_clear(err = &local);
     same s = {.ctx = ctx, .first = first, .others = others, .n = n, .odd = n, .failed = n};
-    bool strings = first->dtype.kind == CM_STRING;
+    bool strings = cm_kind_is_vlen(first->dtype.kind);
     *odd = n;
     if (n == 0 || cm_shape_nelem(first->ndim, first->shape) == 0)
         return 0;

@@ -31,6 +31,13 @@ void cm_nd_fill(int ndim, const int64_t *n, size_t size, void *dst, const int64_
 /* Reverse groups of `word` (2, 4, 8) bytes in place. */
 void cm_swap_bytes(void *data, size_t nbytes, uint32_t word);
 
+/* n contiguous records: reverse the words of every field that is stored in the other byte order
+ * than the machine's: those whose big_endian says so. all: as if each one were big-endian. */
+void cm_record_swap(const cm_record *record, void *records, size_t n, bool all);
+
+/* Is there a field for cm_record_swap to do? */
+bool cm_record_swaps(const cm_record *record, bool all);
+
 /* True when every one of nelem contiguous cells equals value bit for bit. */
 bool cm_nd_all_equal(const void *data, size_t nelem, size_t size, const void *value);
 

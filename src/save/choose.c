@@ -296,7 +296,7 @@ static int search_tiles(const cm_save *save, const cm_part *p, uint64_t limit, c
                   : wide <= 6 ? 6
                               : 3);
     /* Strings cannot be kept between steps: their bytes go when the step is written. */
-    bool no_slide = p->dtype.kind == CM_STRING || save->options.mode == CM_MODE_REREAD;
+    bool no_slide = cm_kind_is_vlen(p->dtype.kind) || save->options.mode == CM_MODE_REREAD;
     for (s->slide = -1; s->slide < (no_slide ? 0 : p->ndim); s->slide++)
         consider(s, 0, p->dtype.size, 1);
     *best = s->best;
@@ -308,7 +308,7 @@ int cm_part_choose(cm_save *save, cm_part *p, cm_error *err)
 {
     uint64_t decode = decode_cost(p), encode = cm_unit_worker_nbytes(p), worker = decode + encode;
     cm_save_mode mode = save->options.mode;
-    bool strings = p->dtype.kind == CM_STRING;
+    bool strings = cm_kind_is_vlen(p->dtype.kind);
     uint64_t tile = cm_unit_tile_nbytes(p), cells = p->dtype.size;
     for (int i = 0; i < p->ndim; i++)
         cells *= (uint64_t)p->layout.chunk[i];

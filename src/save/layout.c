@@ -370,9 +370,9 @@ static int make_chain(const cm_save *save, const cm_variable *v, const cm_layout
     if (own) {
         r = copy_stages(own, c, err);
     } else {
-        const char *use = spec && !keep                ? spec
-                          : a->dtype.kind == CM_STRING ? "zstd:3"
-                                                       : "blosc:zstd:3:shuffle";
+        const char *use = spec && !keep                    ? spec
+                          : cm_kind_is_vlen(a->dtype.kind) ? "zstd:3"
+                                                           : "blosc:zstd:3:shuffle";
         r = cm_codec_from_spec(use, a->dtype, &codec, err);
         if (!r && codec)
             r = cm_chain_append(c, codec, err);

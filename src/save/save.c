@@ -68,7 +68,7 @@ static int choose_attributes(cm_save *save, const cm_variable *v, cm_zarr_array_
     memcpy(*copy + at, spec->attributes + at + 1, (n - at - 1) * sizeof **copy);
     spec->attributes = *copy;
     spec->nattributes = n - 1;
-    char name[32];
+    char name[CM_DTYPE_NAME];
     return cm_save_warn(save, err, "%s: its _FillValue is no %s value, so no cell has it; left out",
                         v->path, cm_dtype_name(spec->dtype, name, sizeof name));
 }
@@ -84,7 +84,8 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
                                .ndim = p->ndim,
                                .shape = p->shape,
                                .chain = p->layout.chain,
-                               .fill = zarr3 ? cm_array_fill(p->source) : NULL,
+                               .fill = zarr3 || p->dtype.kind >= CM_BYTES ? cm_array_fill(p->source)
+                                                                          : NULL,
                                .dimensions = (const char *const *)v->dimensions};
     int r = choose_attributes(save, v, &spec, &copy, err);
     if (!r)
@@ -224,7 +225,8 @@ static uint64_t least_stored(const cm_save *save)
     uint64_t n = 0;
     for (int i = 0; i < save->nparts; i++) {
         const cm_part *p = &save->parts[i];
-        if (p->chunk_chain->nstages == 0 && p->dtype.kind != CM_STRING && !save->options.skip_empty)
+        if (p->chunk_chain->nstages == 0 && !cm_kind_is_vlen(p->dtype.kind) &&
+            !save->options.skip_empty)
             n += p->nbytes;
     }
     return n;
@@ -260,6 +262,10 @@ int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
     if (first < 0 || last > save->ntasks || first > last)
         return cm_error_set(err, CM_EINVAL, "tasks %lld..%lld of %lld", (long long)first,
                             (long long)last, (long long)save->ntasks);
+    /* A spill that is not full would be read as zeros, and a unit that nobody wrote as fill. */
+    if (first != save->ndone)
+        return cm_error_set(err, CM_EINVAL, "tasks from %lld on, but %lld is the next one",
+                            (long long)first, (long long)save->ndone);
     int64_t total = 0;
     for (int i = 0; i < save->nparts; i++)
         total += (int64_t)save->parts[i].nbytes * (save->parts[i].mode == CM_MODE_SPILL ? 2 : 1);
@@ -267,7 +273,11 @@ int cm_save_run(cm_save *save, int64_t first, int64_t last, cm_error *err)
     int r = check_space(save, err);
     if (!r)
         r = cm_target_begin(save->target, err);
-    return r ? r : cm_save_run_tasks(save, first, last, err);
+    if (!r)
+        r = cm_save_run_tasks(save, first, last, err);
+    if (!r)
+        save->ndone = last;
+    return r;
 }
 
 int cm_save_commit(cm_save *save, cm_error *err)
@@ -275,6 +285,9 @@ int cm_save_commit(cm_save *save, cm_error *err)
     cm_error local;
     if (!err)
         cm_error_clear(err = &local);
+    if (save->ndone < save->ntasks)
+        return cm_error_set(err, CM_EINVAL, "task %lld of %lld did not run", (long long)save->ndone,
+                            (long long)save->ntasks);
     int r = cm_context_check(save->ctx, err);
     if (!r)
         r = cm_target_begin(save->target, err);

@@ -78,8 +78,8 @@ struct cm_save {
     int nparts;
     cm_batch *batches;
     int nbatches;
-    int64_t ntasks;
-    uint64_t memory; /* what the tasks may use together */
+    int64_t ntasks, ndone; /* ndone: the tasks below it ran */
+    uint64_t memory;       /* what the tasks may use together */
     cm_json_doc *description;
     char **warnings;
     size_t nwarnings, warnings_capacity;

@@ -104,7 +104,7 @@ static int run_one(void *arg, int64_t i, int worker, cm_error *err)
         task -= save->parts[k++].tasks[phase];
     cm_part *p = &save->parts[k];
     uint64_t nbytes = (uint64_t)inner * p->worker[phase];
-    if (!alone || p->dtype.kind != CM_STRING) /* see tile.c */
+    if (!alone || !cm_kind_is_vlen(p->dtype.kind)) /* see tile.c */
         nbytes += p->memory[phase];
     cm_budget *budget = cm_context_budget(save->ctx);
     int r = cm_budget_take(budget, save->ctx, nbytes, p->variable->path, err);

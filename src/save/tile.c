@@ -148,7 +148,7 @@ static int prepare(tile_task *t, cm_error *err)
     t->pointers = cm_calloc((size_t)count, sizeof *t->pointers, err);
     if (!t->pointers)
         return CM_ENOMEM;
-    if (p->dtype.kind == CM_STRING) {
+    if (cm_kind_is_vlen(p->dtype.kind)) {
         int r = cm_arena_new(t->save->ctx, &t->arena, err);
         if (r)
             return r;
@@ -248,7 +248,7 @@ int cm_tile_run(cm_save *save, cm_part *p, cm_array *source, int64_t task, int w
                 cm_tally *tally, cm_error *err)
 {
     tile_task t = {.save = save, .part = p, .source = source, .workers = workers, .tally = tally};
-    t.alone = alone && p->dtype.kind == CM_STRING;
+    t.alone = alone && cm_kind_is_vlen(p->dtype.kind);
     int64_t lo[CM_MAX_DIMS] = {0}, n[CM_MAX_DIMS] = {0};
     for (int i = p->ndim - 1; i >= 0; i--) {
         int64_t b = task % p->boxes[i];

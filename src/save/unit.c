@@ -35,7 +35,7 @@ static size_t chunk_nelem(const cm_part *p)
 size_t cm_unit_tile_nbytes(const cm_part *p)
 {
     size_t cells = chunk_nelem(p) * p->dtype.size;
-    size_t bound = p->dtype.kind == CM_STRING || !p->layout.sharded
+    size_t bound = cm_kind_is_vlen(p->dtype.kind) || !p->layout.sharded
                        ? 0
                        : cm_chain_bound(p->chunk_chain, cells);
     return ((bound > cells ? bound : cells) + 63) & ~(size_t)63;
@@ -47,7 +47,7 @@ uint64_t cm_unit_worker_nbytes(const cm_part *p)
     uint64_t stored = (uint64_t)chunk_nelem(p) * p->dtype.size, n = 64 << 10;
     if (c->nstages)
         n += cm_chain_bound(c, stored) + cm_chain_encode_scratch(c, stored);
-    return cm_chain_reorders(c) || p->dtype.kind == CM_STRING ? n + stored : n;
+    return cm_chain_reorders(c) || cm_kind_is_vlen(p->dtype.kind) ? n + stored : n;
 }
 
 int64_t cm_unit_nchunks(const cm_part *p, int axis)
@@ -66,7 +66,7 @@ static bool only_fill(const cm_part *p, const void *tile)
 {
     const void *fill = cm_zarr_array_fill(p->target);
     size_t n = chunk_nelem(p);
-    if (p->dtype.kind != CM_STRING)
+    if (!cm_kind_is_vlen(p->dtype.kind))
         return cm_nd_all_equal(tile, n, p->dtype.size, fill);
     const cm_string *s = tile, *f = fill;
     for (size_t i = 0; i < n; i++)
@@ -124,7 +124,7 @@ static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uin
     const void *src = tile;
     size_t n = chunk_nelem(p) * p->dtype.size;
     int r = 0;
-    if (p->dtype.kind == CM_STRING) {
+    if (cm_kind_is_vlen(p->dtype.kind)) {
         r = serialize_strings(p, ctx, ws, tile, &n, extra, err);
         src = ws->decoded.data;
     } else if (cm_chain_reorders(c)) {
@@ -222,7 +222,7 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
         r = put(w, coord, &iov, 1, err);
     } else if (!r && e.data) {
         void *to = tile;
-        if (p->dtype.kind == CM_STRING && !(to = cm_arena_alloc(u->arena, e.nbytes, err)))
+        if (cm_kind_is_vlen(p->dtype.kind) && !(to = cm_arena_alloc(u->arena, e.nbytes, err)))
             r = err->code;
         if (!r && e.data != to)
             memcpy(to, e.data, e.nbytes);

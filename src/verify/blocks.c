@@ -63,7 +63,7 @@ void cm_blocks_init(cm_blocks *b, cm_context *ctx, cm_array *const *arrays, int 
     int threads = cm_context_threads(ctx);
     uint64_t cell = arrays[0]->dtype.size;
     /* The bytes of strings are beside their views: count on some. */
-    uint64_t weight = arrays[0]->dtype.kind == CM_STRING ? 8 * cell : cell;
+    uint64_t weight = cm_kind_is_vlen(arrays[0]->dtype.kind) ? 8 * cell : cell;
     *b = (cm_blocks){.ndim = arrays[0]->ndim, .n = 1};
     for (int k = 0; k < narrays; k++) {
         cm_read_cost c = cm_array_cost(arrays[k]);

@@ -81,7 +81,7 @@ static bool cells_equal(cm_dtype dtype, const char *a, const char *b, double rto
     *abs = -1;
     if (cm_kind_is_float(dtype.kind) || cm_kind_is_complex(dtype.kind))
         return parts_equal(dtype, a, b, rtol, atol, abs);
-    if (dtype.kind != CM_BYTES)
+    if (cm_kind_is_integer(dtype.kind) || dtype.kind == CM_BOOL || cm_kind_is_time(dtype.kind))
         *abs = integer_difference(dtype, a, b);
     return false;
 }
@@ -99,7 +99,7 @@ void cm_cells_compare(cm_dtype dtype, const void *va, const void *vb, int64_t n,
 {
     const char *a = va, *b = vb;
     size_t size = dtype.size;
-    bool strings = dtype.kind == CM_STRING;
+    bool strings = cm_kind_is_vlen(dtype.kind);
     *out = (cm_cells_diff){0};
     for (int64_t start = 0; start < n; start += RUN) {
         int64_t end = n - start < RUN ? n : start + RUN;

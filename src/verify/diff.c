@@ -119,14 +119,15 @@ static int compare_declarations(const cm_variable *a, const cm_variable *b, bool
                                 cm_buffer *t, cm_error *err)
 {
     const cm_array *x = a->array, *y = b->array;
-    char name[24], other[24];
+    char name[CM_DTYPE_NAME], other[CM_DTYPE_NAME];
     bool same =
         x->ndim == y->ndim && memcmp(x->shape, y->shape, (size_t)x->ndim * sizeof *x->shape) == 0;
     int ret = 0;
     *comparable = same && cm_dtype_equal(x->dtype, y->dtype);
     if (!cm_dtype_equal(x->dtype, y->dtype))
-        ret = cm_buffer_printf(t, err, "dtype %s and %s", cm_dtype_name(x->dtype, name, 24),
-                               cm_dtype_name(y->dtype, other, 24));
+        ret =
+            cm_buffer_printf(t, err, "dtype %s and %s", cm_dtype_name(x->dtype, name, sizeof name),
+                             cm_dtype_name(y->dtype, other, sizeof other));
     if (ret == 0 && !same) {
         ret = cm_buffer_printf(t, err, "%sshape ", t->nbytes ? "; " : "");
         if (ret == 0)
@@ -162,7 +163,8 @@ static cm_json *value_json(cm_json_doc *doc, cm_dtype dtype, const void *bytes, 
         if (isfinite(f))
             return cm_json_new_double(doc, cm_strtod(cm_float_text(f, text)));
     }
-    if (dtype.kind != CM_BYTES)
+    if (dtype.kind == CM_BOOL || cm_kind_is_integer(dtype.kind) || cm_kind_is_float(dtype.kind) ||
+        cm_kind_is_complex(dtype.kind) || cm_kind_is_time(dtype.kind))
         return cm_json_from_cells(doc, dtype, bytes, 1, true);
     char hex[2 * 32 + 6] = "0x";
     for (size_t i = 0; i < nbytes && i < 32; i++)

@@ -43,7 +43,7 @@ static int copy_cell(cm_dtype dtype, const char *cells, int64_t i, void **out, s
     const void *bytes = cells + (size_t)i * dtype.size;
     cm_string s;
     *nbytes = dtype.size;
-    if (dtype.kind == CM_STRING) {
+    if (cm_kind_is_vlen(dtype.kind)) {
         memcpy(&s, bytes, sizeof s);
         bytes = s.data;
         *nbytes = s.nbytes;
@@ -147,7 +147,7 @@ static int compare_parts(differ *d, const cm_box *box, cm_error *err)
     for (int i = 0; i < box->ndim; i++)
         if (box->n[i] > 1 && (axis < 0 || box->n[i] > box->n[axis]))
             axis = i;
-    if (ret != CM_ELIMIT || d->arrays[0]->dtype.kind != CM_STRING || axis < 0)
+    if (ret != CM_ELIMIT || !cm_kind_is_vlen(d->arrays[0]->dtype.kind) || axis < 0)
         return ret;
     cm_error_clear(err);
     cm_box part = *box;

@@ -165,7 +165,7 @@ static int read_box(checker *c, const cm_box *box, space *s, cm_error *err)
     dest.base = s->buf.data;
     ret = cm_read_into(c->ctx, a, &dest, c->grant, 1, NULL, err);
     cm_arena_reset(s->arena);
-    if (ret == CM_ELIMIT && s->alone && a->dtype.kind == CM_STRING && n > 1) {
+    if (ret == CM_ELIMIT && s->alone && cm_kind_is_vlen(a->dtype.kind) && n > 1) {
         cm_error_clear(err);
         return read_halves(c, box, s, err);
     }

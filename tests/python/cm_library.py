@@ -17,7 +17,8 @@ class Error(C.Structure):
 
 
 class Dtype(C.Structure):
-    _fields_ = [("kind", C.c_int), ("size", C.c_uint32)]
+    _fields_ = [("kind", C.c_int), ("size", C.c_uint32), ("unit", C.c_uint32),
+                ("scale", C.c_uint32), ("record", C.c_void_p)]
 
 
 class SelectOptions(C.Structure):

@@ -406,12 +406,6 @@ def key_encodings(tool, folder):
 # (version, what, words of the error, type, what create_array wants). When one is read one day, it
 # moves to ROWS or to the types.
 def refusals():
-    pair = np.dtype([("a", "i2"), ("b", "f4")])
-    for form in (2, 3):
-        yield form, "datetime64", "datetime64", "M8[s]", {}
-        yield form, "timedelta64", "timedelta64", "m8[s]", {}
-        yield form, "structured types", "struct", pair, {}
-        yield form, "raw bytes", "raw", "V5", {}
     for name, more in (("bz2", {"level": 1}), ("lzma", {"preset": 1}), ("adler32", {}),
                        ("crc32", {}), ("jenkins_lookup3", {})):
         yield 3, f"codec {name}", name, "f4", {"compressors": [codec(f"numcodecs.{name}", **more)]}
@@ -427,7 +421,6 @@ def refusals():
         yield 2, f"filter {name}", name, "f4", {"filters": [{"id": name, **more}]}
     yield 3, "codec packbits", "packbits", "bool", {"filters": [codec("numcodecs.packbits")]}
     yield 2, "filter packbits", "packbits", "bool", {"filters": [{"id": "packbits"}]}
-    yield 3, "variable-length bytes", "bytes", "variable_length_bytes", {}
     yield 3, "shards compressed as a whole", "shard", "f4", {
         "chunks": (4,), "serializer": shards((2,), [codec("bytes", endian="little")], "end"),
         "compressors": [ZSTD]}
@@ -435,7 +428,7 @@ def refusals():
         "name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [[1, 2]]}}}}
     yield 3, "storage transformers", "transformer", "f4", {"edit": {
         "storage_transformers": [codec("nothing")]}}
-    for name in ("vlen-bytes", "json2", "pickle"):
+    for name in ("json2", "pickle"):
         yield 2, f"objects by {name}", name, str, {"filters": [{"id": name}]}
 
 

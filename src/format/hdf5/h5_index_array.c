@@ -7,7 +7,9 @@
  *                 addresses of super blocks, each of which has addresses of data blocks. Super
  *                 block u has 2^(u/2) data blocks of min * 2^((u+1)/2) elements; the first
  *                 2*log2(min pointers) super blocks do not exist, their data blocks are listed in
- *                 the index block.
+ *                 the index block. Data blocks larger than a page are paged; the bitmaps of all of
+ *                 a super block's are in that, one after the other without gaps, though room is
+ *                 left for each to begin at a byte.
  *
  * An element is a chunk's address, or its address, stored size and filter mask. Every block and
  * page ends with a checksum, which is verified. Sizes follow from the header; cm_h5_get refuses
@@ -63,9 +65,20 @@ static bool element_ok(const reading *x)
     return x->filtered ? x->element > off + 4 && x->element <= off + 12 : x->element == off;
 }
 
-/* Pages of page_nelmts elements (the last may have fewer), each with a checksum; bit i of the
- * bitmap, highest first, says whether page i was written. */
-static int pages(const reading *x, uint64_t addr, const uint8_t *bitmap, uint64_t start,
+/* Which pages were ever written: page i is bit first + i, highest first in each byte. */
+typedef struct bitmap {
+    const uint8_t *bytes;
+    uint64_t first;
+} bitmap;
+
+static bool was_written(const bitmap *b, uint64_t page)
+{
+    uint64_t bit = b->first + page;
+    return b->bytes[bit / 8] & 0x80 >> bit % 8;
+}
+
+/* Pages of page_nelmts elements (the last may have fewer), each with a checksum. */
+static int pages(const reading *x, uint64_t addr, const bitmap *written, uint64_t start,
                  uint64_t nelmts, uint64_t page_nelmts, cm_error *err)
 {
     int rc = 0;
@@ -75,7 +88,7 @@ static int pages(const reading *x, uint64_t addr, const uint8_t *bitmap, uint64_
             nelmts - i * page_nelmts < page_nelmts ? nelmts - i * page_nelmts : page_nelmts;
         if (start + i * page_nelmts >= x->nwanted)
             break;
-        if (!(bitmap[i / 8] & 0x80 >> i % 8))
+        if (!was_written(written, i))
             continue;
         const uint8_t *p;
         uint64_t nbytes = n * x->element + 4;
@@ -97,17 +110,18 @@ static int fixed_block(const reading *x, uint64_t addr, uint64_t nelmts, unsigne
     uint64_t page = UINT64_C(1) << page_bits, npages = nelmts / page + (nelmts % page != 0);
     bool paged = nelmts > page;
     uint64_t head = 6u + x->sink->spec->file->nbytes_off;
-    uint64_t bitmap = paged ? npages / 8 + (npages % 8 != 0) : 0;
+    uint64_t nbitmap = paged ? npages / 8 + (npages % 8 != 0) : 0;
     if (nelmts > INT64_MAX / x->element)
         return wrong("fixed array", addr, err);
-    uint64_t nbytes = head + bitmap + (paged ? 0 : nelmts * x->element) + 4;
+    uint64_t nbytes = head + nbitmap + (paged ? 0 : nelmts * x->element) + 4;
     int rc = checked(x, addr, nbytes, "fixed array block", &p, err);
     if (rc)
         return rc;
     cm_h5_cursor c = cm_h5_cursor_of(p, (size_t)nbytes - 4);
     if (!prefix_ok(x, &c, "FADB"))
         return wrong("fixed array block", addr, err);
-    return paged ? pages(x, addr + nbytes, p + head, 0, nelmts, page, err)
+    bitmap written = {p + head, 0};
+    return paged ? pages(x, addr + nbytes, &written, 0, nelmts, page, err)
                  : elements(x, &c, 0, nelmts, err);
 }
 
@@ -143,14 +157,15 @@ typedef struct extensible {
     size_t offset_nbytes;  /* of a block's own offset */
 } extensible;
 
+/* written: NULL for a block without pages. */
 static int data_block(const extensible *e, uint64_t addr, uint64_t start, uint64_t nelmts,
-                      const uint8_t *bitmap, cm_error *err)
+                      const bitmap *written, cm_error *err)
 {
     const reading *x = &e->x;
     if (addr == CM_H5_UNDEF || start >= x->nwanted)
         return 0;
     uint64_t head = 6u + x->sink->spec->file->nbytes_off + e->offset_nbytes;
-    uint64_t nbytes = head + (bitmap ? 0 : nelmts * x->element) + 4;
+    uint64_t nbytes = head + (written ? 0 : nelmts * x->element) + 4;
     const uint8_t *p;
     int rc = checked(x, addr, nbytes, "extensible array block", &p, err);
     if (rc)
@@ -159,8 +174,8 @@ static int data_block(const extensible *e, uint64_t addr, uint64_t start, uint64
     if (!prefix_ok(x, &c, "EADB"))
         return wrong("extensible array block", addr, err);
     cm_h5_take(&c, e->offset_nbytes);
-    return bitmap ? pages(x, addr + nbytes, bitmap, start, nelmts, e->page, err)
-                  : elements(x, &c, start, nelmts, err);
+    return written ? pages(x, addr + nbytes, written, start, nelmts, e->page, err)
+                   : elements(x, &c, start, nelmts, err);
 }
 
 static int super_block(const extensible *e, uint64_t addr, uint64_t start, uint64_t nblocks,
@@ -170,11 +185,11 @@ static int super_block(const extensible *e, uint64_t addr, uint64_t start, uint6
     const cm_h5_file *f = x->sink->spec->file;
     if (addr == CM_H5_UNDEF || start >= x->nwanted)
         return 0;
-    uint64_t npages = nelmts > e->page ? nelmts / e->page : 0, bitmap = (npages + 7) / 8;
+    uint64_t npages = nelmts > e->page ? nelmts / e->page : 0, nbitmap = (npages + 7) / 8;
     uint64_t head = 6u + f->nbytes_off + e->offset_nbytes;
-    if (nblocks > f->size || bitmap > f->size)
+    if (nbitmap > f->size || nblocks > f->size / (nbitmap + f->nbytes_off))
         return wrong("super block", addr, err);
-    uint64_t nbytes = head + nblocks * (bitmap + f->nbytes_off) + 4;
+    uint64_t nbytes = head + nblocks * (nbitmap + f->nbytes_off) + 4;
     const uint8_t *p;
     int rc = checked(x, addr, nbytes, "super block", &p, err);
     if (rc)
@@ -182,10 +197,12 @@ static int super_block(const extensible *e, uint64_t addr, uint64_t start, uint6
     cm_h5_cursor c = cm_h5_cursor_of(p, (size_t)nbytes - 4);
     if (!prefix_ok(x, &c, "EASB"))
         return wrong("super block", addr, err);
-    cm_h5_take(&c, e->offset_nbytes + nblocks * bitmap);
-    for (uint64_t i = 0; rc == 0 && i < nblocks; i++)
+    cm_h5_take(&c, e->offset_nbytes + nblocks * nbitmap);
+    for (uint64_t i = 0; rc == 0 && i < nblocks; i++) {
+        bitmap written = {p + head, i * npages};
         rc = data_block(e, cm_h5_address(&c, f), start + i * nelmts, nelmts,
-                        npages ? p + head + i * bitmap : NULL, err);
+                        npages ? &written : NULL, err);
+    }
     return rc;
 }
 

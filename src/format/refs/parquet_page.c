@@ -125,10 +125,12 @@ int cm_parquet_hybrid(const uint8_t *src, size_t nsrc, int width, uint32_t *out,
             size_t nbytes = (size_t)(width + 7) / 8;
             if (left < nbytes)
                 return cm_error_set(err, CM_EDATA, "a page's values end early");
-            uint32_t v = (uint32_t)cm_load_le(t.at, nbytes);
+            uint64_t v = cm_load_le(t.at, nbytes);
             t.at += nbytes;
+            if (v >> width) /* a level of 2 would count for two values */
+                return cm_error_set(err, CM_EDATA, "a value that does not fit its %d bits", width);
             for (; count && have < n; count--)
-                out[have++] = v;
+                out[have++] = (uint32_t)v;
         }
     }
     return 0;

@@ -166,7 +166,7 @@ int cm_zarr_fill_parse(const cm_json *v, cm_dtype dtype, int format, cm_zarr_cel
         fits = cm_json_is(v, CM_JSON_NUMBER) && cm_cell_from_json(v, dtype, cell->bytes);
     if (fits)
         return 0;
-    char name[32];
+    char name[CM_DTYPE_NAME];
     const char *text = cm_json_number_text(v);
     if (!text)
         text = cm_json_string(v);

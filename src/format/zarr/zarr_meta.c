@@ -49,6 +49,8 @@ int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, c
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err)
 {
     m->fill = v;
+    if (m->type.cells != CM_ZARR_BYTES && cm_zarr_fill_is_other(m->type.dtype))
+        return cm_zarr_fill_parse_other(v, m->type.dtype, format, &m->cell_other, err);
     return m->type.cells == CM_ZARR_BYTES
                ? cm_zarr_fill_parse_bytes(v, &m->cell, &m->cell_text, err)
                : cm_zarr_fill_parse(v, m->type.dtype, format, &m->cell, err);
@@ -57,7 +59,10 @@ int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *e
 void cm_zarr_meta_deinit(cm_zarr_meta *m)
 {
     cm_chain_unref(m->chain);
+    cm_zarr_type_deinit(&m->type);
     free(m->cell_text);
+    free(m->cell_other);
+    m->cell_other = NULL;
     m->chain = NULL;
     m->cell_text = NULL;
 }

@@ -60,13 +60,15 @@ static int variable_attributes(const opening *o, cm_variable *v, const cm_zarr_m
         const cm_json *stored = cm_json_at(m->attributes, i);
         if (cm_zarr_attribute_hidden(name, format, true))
             continue;
-        bool mask = !strcmp(name, "_FillValue") && m->type.dtype.kind != CM_NONE;
+        bool mask = !strcmp(name, "_FillValue") && m->type.dtype.kind != CM_NONE &&
+                    !cm_zarr_fill_is_other(m->type.dtype);
         cm_json *value = mask && format == 3 ? cm_zarr_mask_decode(doc, &m->type, stored)
                                              : cm_json_copy(doc, stored);
         bool typed = mask && cm_zarr_mask_is_typed(m->type.dtype, value);
         r = add_attribute(v, name, value, typed ? m->type.dtype : none, err);
     }
-    if (r || format == 3 || !m->fill || m->type.dtype.kind == CM_NONE)
+    if (r || format == 3 || !m->fill || m->type.dtype.kind == CM_NONE ||
+        cm_zarr_fill_is_other(m->type.dtype))
         return r;
     cm_json *value = cm_zarr_mask_from_v2(doc, &m->type, m->fill, &m->cell);
     return add_attribute(v, "_FillValue", value,
@@ -163,7 +165,8 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
                             .ndim = m->ndim,
                             .shape = m->shape,
                             .chunk = m->chunk,
-                            .fill = m->cell.bytes,
+                            .fill = cm_zarr_fill_is_other(m->type.dtype) ? m->cell_other
+                                                                         : m->cell.bytes,
                             .chain = cm_chain_ref(m->chain),
                             .table = table,
                             .store = o->elsewhere ? o->elsewhere->objects : o->store,
@@ -177,8 +180,8 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
         goto out;
     }
     r = cm_chunked_new(&spec, &array, err);
-    if (r)
-        free(spec.owner);
+    if (r && spec.owner)
+        spec.owner_release(spec.owner);
     if (r == 0)
         r = cm_variable_set_storage(v, m->ndim, chunks, shards, text, m->type.text, array->raw,
                                     err);

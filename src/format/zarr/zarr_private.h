@@ -24,29 +24,35 @@ typedef union cm_zarr_cell {
 
 /* How cells of a type lie in a chunk. */
 typedef enum cm_zarr_cells {
-    CM_ZARR_PLAIN, /* the dtype's own bytes, or vlen-utf8 */
-    CM_ZARR_BYTES, /* fixed-length bytes that are text, numpy's S */
-    CM_ZARR_UTF32  /* fixed-length UTF-32, numpy's U */
+    CM_ZARR_PLAIN,  /* the dtype's own bytes, or vlen-utf8 */
+    CM_ZARR_BYTES,  /* fixed-length bytes that are text, numpy's S */
+    CM_ZARR_UTF32,  /* fixed-length UTF-32, numpy's U */
+    CM_ZARR_SWAPPED /* records with fields in the other byte order */
 } cm_zarr_cells;
 
 typedef struct cm_zarr_type {
-    cm_dtype dtype; /* in memory; CM_STRING for the text cells */
+    cm_dtype dtype; /* in memory; CM_STRING for the text cells. Its record is referred to */
     cm_zarr_cells cells;
-    uint32_t width;  /* bytes of a stored text cell, else 0 */
-    bool big_endian; /* v2; v3 has it in the codecs */
-    char text[64];   /* its name for people */
+    uint32_t width;      /* bytes of a stored cell that is not plain, else 0 */
+    bool big_endian;     /* v2; v3 has it in the codecs */
+    bool explicit_order; /* v3 "struct": the bytes codec must say the byte order */
+    char text[64];       /* its name for people */
 } cm_zarr_type;
 
 /* v3 "data_type" and v2 "dtype" (a numpy typestr). CM_EUNSUP names types that are known but not
  * read. */
 int cm_zarr_type_parse_v3(const cm_json *data_type, cm_zarr_type *out, cm_error *err);
-int cm_zarr_type_parse_v2(const cm_json *dtype, cm_zarr_type *out, cm_error *err);
+int cm_zarr_type_parse_v2(const cm_json *dtype, const cm_json *filters, cm_zarr_type *out,
+                          cm_error *err);
+void cm_zarr_type_deinit(cm_zarr_type *type);
 
 /* The dtype that chains are parsed for. */
 cm_dtype cm_zarr_type_stored(const cm_zarr_type *type);
 
-/* "<f4", "|O"; text has 16 bytes or more. */
-void cm_zarr_dtype_text_v2(cm_dtype dtype, bool big_endian, char *text);
+/* "<f4", "|O", {"name": "numpy.datetime64", ...}: v2's dtype, v3's data_type. CM_EUNSUP for what
+ * the format has no word for, CM_ENOMEM. */
+int cm_zarr_type_describe(cm_json_doc *doc, cm_dtype dtype, int format, bool big_endian,
+                          cm_json **out, cm_error *err);
 
 /* An extension point of v3: a string, or {"name", "configuration", "must_understand"}. *config is
  * NULL when absent; other members are CM_EDATA. member is for messages. */
@@ -61,6 +67,15 @@ int cm_zarr_fill_parse(const cm_json *v, cm_dtype dtype, int format, cm_zarr_cel
 
 /* The same for CM_ZARR_BYTES, whose fill values are base64. *owned holds the bytes; free it. */
 int cm_zarr_fill_parse_bytes(const cm_json *v, cm_zarr_cell *cell, char **owned, cm_error *err);
+
+/* Other cells than numbers, bools and strings: fill values of their own rules. parse: *cell is a
+ * new block of dtype.size bytes (and a string's bytes), to be freed by the caller also on failure.
+ */
+bool cm_zarr_fill_is_other(cm_dtype dtype);
+int cm_zarr_fill_parse_other(const cm_json *v, cm_dtype dtype, int format, void **cell,
+                             cm_error *err);
+cm_json *cm_zarr_fill_describe_other(cm_json_doc *doc, cm_dtype dtype, int format,
+                                     const void *cell);
 
 /* And back. NULL when out of memory. */
 cm_json *cm_zarr_fill_describe(cm_json_doc *doc, cm_dtype dtype, int format, const void *cell);
@@ -132,8 +147,9 @@ typedef struct cm_zarr_meta {
     cm_zarr_type type;          /* kind CM_NONE until known */
     const cm_json *fill;        /* NULL when null */
     cm_zarr_cell cell;
-    char *cell_text; /* owned, the bytes of a cell that JSON does not hold */
-    cm_chain *chain; /* owned */
+    char *cell_text;  /* owned, the bytes of a cell that JSON does not hold */
+    void *cell_other; /* owned, a cell of another kind: instead of cell */
+    cm_chain *chain;  /* owned */
     char separator;
     bool default_keys; /* v3's "default" chunk keys, else v2's */
 } cm_zarr_meta;
@@ -150,10 +166,11 @@ void cm_zarr_meta_deinit(cm_zarr_meta *m);
 int cm_zarr_shape_parse(const cm_json *v, cm_zarr_meta *m, cm_error *err);
 int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, cm_error *err);
 
-/* "fill_value" by the type's rule into fill, cell and cell_text. */
+/* "fill_value" by the type's rule into fill and one of the cells. */
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err);
 
-/* ---- zarr_open.c: hierarchies whose chunks are elsewhere -------------------------------------- */
+/* ---- zarr_open.c: hierarchies whose chunks are elsewhere --------------------------------------
+ */
 
 /* What one array's chunk table is made for. */
 typedef struct cm_zarr_place {
@@ -176,7 +193,7 @@ typedef struct cm_zarr_elsewhere {
 int cm_zarr_open_elsewhere(cm_context *ctx, cm_store *store, const char *uri,
                            const cm_zarr_elsewhere *elsewhere, cm_dataset **out, cm_error *err);
 
-/* ---- zarr_text.c: fixed-length text ---------------------------------------------------------- */
+/* ---- zarr_text.c: text and swapped records, unpacked ----------------------------------------- */
 
 /* Make the chain, parsed for cm_zarr_type_stored, one of strings. */
 int cm_zarr_text_chain(cm_zarr_meta *m, int format, cm_error *err);

@@ -1,4 +1,5 @@
-/* format/zarr/zarr_text.c: cells of fixed-length text: numpy's S (bytes) and U (UTF-32).
+/* format/zarr/zarr_text.c: cells that are unpacked on the way: fixed-length text, numpy's S (bytes)
+ * and U (UTF-32), and records whose fields are not in the machine's byte order.
  *
  * xarray writes string coordinates as such cells, so they are everywhere. In the model they are
  * strings like all others: S must be UTF-8, U is converted; trailing NULs, which fill the cell up,
@@ -8,6 +9,8 @@
  * The chain is parsed for cells of so many bytes, then made a CM_A2B_CUSTOM chain of strings: the
  * engine hands stored cells to unpack(). Byte order is dealt with here, since a cell of bytes has
  * none.
+ *
+ * v3 has one byte order for all fields of a record, v2 one for each (cm_field.big_endian).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +18,14 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "format/zarr/zarr_private.h"
+#include "nd/copy.h"
 #include "text/utf8.h"
 
 struct cm_zarr_text {
     cm_zarr_cells cells;
     uint32_t width; /* bytes of a stored cell */
     bool big_endian;
+    const cm_record *record; /* referred to */
 };
 
 static uint32_t point_at(const struct cm_zarr_text *t, const uint8_t *p)
@@ -80,23 +85,50 @@ static int unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_a
     return 0;
 }
 
+static int unpack_records(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
+                          cm_error *err)
+{
+    const struct cm_zarr_text *t = cm_chunked_owner(leaf);
+    (void)arena;
+    (void)err;
+    memcpy(dst, stored, (size_t)n * t->width);
+    cm_record_swap(t->record, dst, (size_t)n, t->big_endian);
+    return 0;
+}
+
+static void release(void *owner)
+{
+    struct cm_zarr_text *t = owner;
+    if (t)
+        cm_record_unref(t->record);
+    free(t);
+}
+
 int cm_zarr_text_apply(const cm_zarr_meta *m, cm_chunked_spec *spec, cm_error *err)
 {
     struct cm_zarr_text *t = cm_calloc(1, sizeof *t, err);
     if (!t)
         return CM_ENOMEM;
-    *t = (struct cm_zarr_text){m->type.cells, m->type.width, m->type.big_endian};
-    spec->unpack = unpack;
+    *t = (struct cm_zarr_text){m->type.cells, m->type.width, m->type.big_endian,
+                               cm_record_ref(m->type.dtype.record)};
+    spec->unpack = t->record ? unpack_records : unpack;
     spec->owner = t;
-    spec->owner_release = free;
+    spec->owner_release = release;
     return 0;
+}
+
+static void set_dtype(cm_chain *c, cm_dtype dtype)
+{
+    cm_record_ref(dtype.record);
+    cm_record_unref(c->dtype.record);
+    c->dtype = dtype;
 }
 
 int cm_zarr_text_chain(cm_zarr_meta *m, int format, cm_error *err)
 {
     cm_chain *c = m->chain;
     for (; c->a2b == CM_A2B_SHARDING; c = c->inner)
-        c->dtype = m->type.dtype;
+        set_dtype(c, m->type.dtype);
     if (c->a2b != CM_A2B_BYTES)
         return cm_error_set(err, CM_EUNSUP, "codecs that do not keep the cells of %s",
                             m->type.text);
@@ -104,7 +136,7 @@ int cm_zarr_text_chain(cm_zarr_meta *m, int format, cm_error *err)
         return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for %s", m->type.text);
     if (format == 3)
         m->type.big_endian = c->big_endian;
-    c->dtype = m->type.dtype;
+    set_dtype(c, m->type.dtype);
     c->big_endian = false;
     c->a2b = CM_A2B_CUSTOM;
     return 0;

@@ -76,7 +76,8 @@ static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
     const cm_json *separator = cm_json_get(zarray, "dimension_separator");
     const char *s = cm_json_string(separator);
     int r;
-    if ((r = cm_zarr_type_parse_v2(cm_json_get(zarray, "dtype"), &m->type, err)) ||
+    if ((r = cm_zarr_type_parse_v2(cm_json_get(zarray, "dtype"), cm_json_get(zarray, "filters"),
+                                   &m->type, err)) ||
         (r = cm_zarr_chunk_parse(cm_json_get(zarray, "chunks"), "chunks", m, err)))
         return r;
     if (!order || (strcmp(order, "C") != 0 && strcmp(order, "F") != 0))
@@ -92,7 +93,7 @@ static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
                           cm_zarr_type_stored(&m->type), m->ndim, m->chunk, &m->chain, err);
     if (r == 0 && m->type.cells != CM_ZARR_PLAIN)
         r = cm_zarr_text_chain(m, 2, err);
-    else if (r == 0 && m->type.dtype.kind == CM_STRING && m->chain->a2b != CM_A2B_VLEN)
+    else if (r == 0 && cm_kind_is_vlen(m->type.dtype.kind) && m->chain->a2b != CM_A2B_VLEN)
         r = cm_error_set(err, CM_EUNSUP,
                          "\"dtype\": \"|O\" is read only with the filter \"vlen-utf8\"");
     return r;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "format/zarr/zarr_private.h"
+#include "nd/copy.h"
 
 /* What does not bear on the cells: format, type of node, attributes, names. */
 static int parse_outside(const cm_json *document, cm_zarr_meta *m, cm_error *err)
@@ -106,6 +107,24 @@ static int parse_keys(const cm_json *v, cm_zarr_meta *m, cm_error *err)
     return 0;
 }
 
+/* The byte order of a record's fields is the bytes codec's. zarr-python's "structured" neither
+ * writes nor looks at it: a store of those that says "big" means nobody knows what. */
+static int record_order(cm_zarr_meta *m, cm_error *err)
+{
+    const cm_chain *c = m->chain;
+    while (c->a2b == CM_A2B_SHARDING)
+        c = c->inner;
+    if (!cm_record_swaps(m->type.dtype.record, !(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)))
+        return 0;
+    if (!m->type.explicit_order && c->endian_given && c->big_endian)
+        return cm_error_set(err, CM_EUNSUP, "codec bytes: big-endian cells of type \"structured\"");
+    if (m->type.explicit_order && !c->endian_given)
+        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for \"struct\"");
+    if (cm_record_swaps(m->type.dtype.record, c->big_endian))
+        m->type.cells = CM_ZARR_SWAPPED;
+    return 0;
+}
+
 int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *err)
 {
     int r = parse_outside(document, out, err);
@@ -134,6 +153,8 @@ int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *
         return cm_error_set(err, CM_EDATA, "\"codecs\" is %s", codecs ? "not an array" : "missing");
     r = cm_chain_parse_v3(codecs, cm_zarr_type_stored(&out->type), out->ndim, out->chunk,
                           &out->chain, err);
+    if (r == 0 && out->type.dtype.kind == CM_RECORD)
+        r = record_order(out, err);
     if (r == 0 && out->type.cells != CM_ZARR_PLAIN)
         r = cm_zarr_text_chain(out, 3, err);
     if (r)

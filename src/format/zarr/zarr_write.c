@@ -145,6 +145,7 @@ static void free_array(cm_zarr_array *a)
     free(a->path);
     free(a->key_prefix);
     free(a->fill_string);
+    free(a->fill_other);
     free(a);
 }
 
@@ -405,7 +406,7 @@ int cm_zarr_array_key(const cm_zarr_array *a, const int64_t *coord, char *key, c
 
 const void *cm_zarr_array_fill(const cm_zarr_array *a)
 {
-    return a->fill.bytes;
+    return a->fill_other ? a->fill_other : a->fill.bytes;
 }
 
 bool cm_zarr_array_may_skip_fill(const cm_zarr_array *a)

@@ -38,17 +38,45 @@ static cm_json *fill_value_v2(cm_json_doc *doc, cm_dtype dtype, const cm_json *m
     return cm_zarr_fill_describe(doc, dtype, 2, cell->bytes);
 }
 
+/* Types with rules of their own have no `_FillValue`: the source's fill value, else zeros or NaT.
+ */
+static int fill_other(cm_zarr_array *a, const cm_zarr_array_spec *spec, cm_error *err)
+{
+    const cm_string *s = spec->fill;
+    bool vlen = cm_kind_is_vlen(spec->dtype.kind);
+    size_t extra = s && vlen ? s->nbytes : 0;
+    char *cell = cm_calloc(1, spec->dtype.size + extra, err);
+    if (!cell)
+        return CM_ENOMEM;
+    a->fill_other = cell;
+    a->may_skip = spec->dtype.kind != CM_SEQUENCE;
+    if (spec->fill)
+        memcpy(cell, spec->fill, spec->dtype.size);
+    else if (cm_kind_is_time(spec->dtype.kind))
+        memcpy(cell, &(int64_t){INT64_MIN}, sizeof(int64_t));
+    if (extra) {
+        memcpy(cell + sizeof *s, s->data, extra);
+        memcpy(cell, &(cm_string){cell + sizeof *s, extra}, sizeof *s);
+    }
+    return 0;
+}
+
 static int fill_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
                    cm_json **out, cm_error *err)
 {
     const cm_json *mask = mask_of(spec);
+    if (cm_zarr_fill_is_other(spec->dtype)) {
+        int other = fill_other(a, spec, err);
+        *out = other ? NULL : cm_zarr_fill_describe_other(doc, spec->dtype, 2, a->fill_other);
+        return other;
+    }
     if (!mask || cm_json_is(mask, CM_JSON_NULL)) {
         *out = cm_json_new_null(doc);
         return 0;
     }
     int r = cm_zarr_fill_parse(mask, spec->dtype, 2, &a->fill, err);
     if (r) {
-        char name[32];
+        char name[CM_DTYPE_NAME];
         cm_error_set(err, CM_EUNSUP,
                      "`_FillValue` is not a value of type %s, and Zarr v2 keeps it as "
                      "the array's fill value",
@@ -145,21 +173,28 @@ static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
     const char separator[2] = {separator_of(a, spec), 0};
     const cm_json *mask = mask_of(spec);
     cm_json *attributes = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
-    cm_json *v = cm_json_new_object(doc);
-    char name[32];
-    fill_v3(a, spec);
-    if (mask && attributes &&
+    cm_json *v = cm_json_new_object(doc), *type = NULL, *fill;
+    bool other = cm_zarr_fill_is_other(spec->dtype);
+    int r = cm_zarr_type_describe(doc, spec->dtype, 3, false, &type, err);
+    if (r == 0 && other)
+        r = fill_other(a, spec, err);
+    if (r)
+        return r;
+    if (!other)
+        fill_v3(a, spec);
+    fill = other ? cm_zarr_fill_describe_other(doc, spec->dtype, 3, a->fill_other)
+                 : cm_zarr_fill_describe(doc, spec->dtype, 3, a->fill.bytes);
+    if (mask && attributes && !other &&
         cm_json_set(doc, attributes, "_FillValue", cm_zarr_mask_encode(doc, spec->dtype, mask)))
         attributes = NULL;
     if (!v || cm_json_set(doc, v, "shape", lengths(doc, spec->ndim, spec->shape)) ||
-        cm_json_set_string(doc, v, "data_type", cm_dtype_name(spec->dtype, name, sizeof name)) ||
+        cm_json_set(doc, v, "data_type", type) ||
         cm_json_set(
             doc, v, "chunk_grid",
             named(doc, "regular", "chunk_shape", lengths(doc, spec->ndim, spec->chain->shape))) ||
         cm_json_set(doc, v, "chunk_key_encoding",
                     named(doc, "default", "separator", cm_json_new_string(doc, separator))) ||
-        cm_json_set(doc, v, "fill_value",
-                    cm_zarr_fill_describe(doc, spec->dtype, 3, a->fill.bytes)) ||
+        cm_json_set(doc, v, "fill_value", fill) ||
         cm_json_set(doc, v, "codecs", cm_chain_describe_v3(spec->chain, doc)) ||
         cm_json_set(doc, v, "attributes", attributes) ||
         (has_names(spec) && cm_json_set(doc, v, "dimension_names", names(doc, spec))) ||
@@ -197,6 +232,9 @@ static int pipeline_v2(cm_json_doc *doc, const cm_chain *chain, cm_json **filter
                        cm_json **compressor, cm_error *err)
 {
     bool vlen = chain->a2b == CM_A2B_VLEN;
+    const char *object_codec = chain->dtype.kind == CM_VBYTES     ? "vlen-bytes"
+                               : chain->dtype.kind == CM_SEQUENCE ? "vlen-array"
+                                                                  : "vlen-utf8";
     int n = chain->nstages;
     for (int i = 0; i < n; i++)
         if (!chain->stages[i]->cls->v2_id)
@@ -209,8 +247,18 @@ static int pipeline_v2(cm_json_doc *doc, const cm_chain *chain, cm_json **filter
     *filters = vlen || nfilters ? cm_json_new_array(doc) : cm_json_new_null(doc);
     if (vlen && *filters) {
         cm_json *id = cm_json_new_object(doc);
-        if (!id || cm_json_set_string(doc, id, "id", "vlen-utf8") || cm_json_add(doc, *filters, id))
+        if (!id || cm_json_set_string(doc, id, "id", object_codec) ||
+            cm_json_add(doc, *filters, id))
             *filters = NULL;
+        if (chain->dtype.kind == CM_SEQUENCE && *filters) {
+            cm_json *element;
+            int r = cm_zarr_type_describe(doc, chain->dtype.record->fields[0].dtype, 2, false,
+                                          &element, err);
+            if (r)
+                return r;
+            if (cm_json_set(doc, id, "dtype", element))
+                *filters = NULL;
+        }
     }
     for (int i = 0; i < nfilters && *filters; i++)
         if (cm_json_add(doc, *filters,
@@ -224,10 +272,9 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
 {
     const char separator[2] = {separator_of(a, spec), 0};
     const char order[2] = {order_of(spec->chain), 0};
-    cm_json *v = cm_json_new_object(doc), *fill = NULL;
+    cm_json *v = cm_json_new_object(doc), *fill = NULL, *dtype = NULL;
     cm_json *filters = NULL, *compressor = NULL;
     cm_json *zattrs = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
-    char dtype[16];
     if (spec->chain->a2b == CM_A2B_SHARDING)
         return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no shards");
     if (!order[0])
@@ -237,13 +284,16 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
         r = pipeline_v2(doc, spec->chain, &filters, &compressor, err);
     if (r)
         return r;
-    cm_json_delete(zattrs, "_FillValue");
-    cm_zarr_dtype_text_v2(spec->dtype, spec->chain->big_endian, dtype);
+    r = cm_zarr_type_describe(doc, spec->dtype, 2, spec->chain->big_endian, &dtype, err);
+    if (r)
+        return r;
+    if (!cm_zarr_fill_is_other(spec->dtype))
+        cm_json_delete(zattrs, "_FillValue");
     if (!v || !zattrs ||
         (has_names(spec) && cm_json_set(doc, zattrs, "_ARRAY_DIMENSIONS", names(doc, spec))) ||
         cm_json_set(doc, v, "shape", lengths(doc, spec->ndim, spec->shape)) ||
         cm_json_set(doc, v, "chunks", lengths(doc, spec->ndim, spec->chain->shape)) ||
-        cm_json_set_string(doc, v, "dtype", dtype) || cm_json_set(doc, v, "fill_value", fill) ||
+        cm_json_set(doc, v, "dtype", dtype) || cm_json_set(doc, v, "fill_value", fill) ||
         cm_json_set_string(doc, v, "order", order) || cm_json_set(doc, v, "filters", filters) ||
         cm_json_set_string(doc, v, "dimension_separator", separator) ||
         cm_json_set(doc, v, "compressor", compressor) ||
@@ -281,8 +331,8 @@ int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_arr
                            cm_error *err)
 {
     const cm_chain *chain = spec->chain;
-    if (spec->dtype.kind == CM_NONE || spec->dtype.kind == CM_BYTES)
-        return cm_error_set(err, CM_EUNSUP, "cells of fixed-length bytes are not written to Zarr");
+    if (spec->dtype.kind == CM_NONE)
+        return cm_error_set(err, CM_EUNSUP, "cells of no type are not written to Zarr");
     if (!chain || chain->ndim != spec->ndim || !cm_dtype_equal(chain->dtype, spec->dtype) ||
         chain->a2b == CM_A2B_CUSTOM)
         return cm_error_set(err, CM_EINVAL, "the codec chain is not of this array");

@@ -12,6 +12,7 @@ struct cm_zarr_array {
     cm_table *keys;
     cm_zarr_cell fill;
     char *fill_string; /* owns the bytes of a string fill */
+    void *fill_other;  /* owned; the cell of a type whose rules are its own, instead of fill */
     bool may_skip;
     cm_json *document, *zattrs; /* in the writer's document */
 };
