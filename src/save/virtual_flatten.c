@@ -168,7 +168,7 @@ static int chunk_rows(cm_virtual_part *p, cm_error *err)
 static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
 {
     const cm_chain *a = cm_chunked_chain(p->segments[0].leaf), *b = cm_chunked_chain(s->leaf);
-    char text[400], shape[2][120] = {"", ""};
+    char text[600], shape[2][120] = {"", ""};
     const cm_chain *both[2] = {a, b};
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < p->ndim && strlen(shape[k]) < 90; i++)
