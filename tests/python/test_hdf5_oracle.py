@@ -603,10 +603,6 @@ def refused(tmp):
         want["/external"] = "not below its own folder"
         h.create_dataset("missing", (4,), "i4", external=[("missing.bin", 0, 16)])
         want["/missing"] = "missing.bin, which is not there"
-        v = h5py.VirtualLayout((4,), "i4")
-        v[:] = h5py.VirtualSource("x.h5", "y", (4,))
-        h.create_virtual_dataset("virtual", v)
-        want["/virtual"] = "virtual"
         h["fine"] = values((3,), "i4")
     compare_cells(path, may_refuse=want, must_refuse=want)
 
