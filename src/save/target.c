@@ -138,7 +138,8 @@ static bool exists_in(const char *directory, const char *name)
 
 static bool is_zarr(const char *path)
 {
-    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray");
+    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray") ||
+           exists_in(path, ".zmetadata");
 }
 
 static bool is_empty_directory(const char *path)
