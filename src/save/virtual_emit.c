@@ -64,7 +64,7 @@ static int name_of(cm_virtual *v, cm_store *store, const char *key,
     if (r)
         return r;
     if (strlen(key) < sizeof v->last_key) {
-        strcpy(v->last_key, key);
+        memcpy(v->last_key, key, strlen(key) + 1);
         v->last_id = *id;
     }
     if (*id < v->nversions)
