@@ -265,8 +265,8 @@ def virtual(tmp):
                 h.create_dataset("one", data=oracle.values((1, 6, 5), "<i4", k), chunks=(1, 3, 5))
                 h.create_dataset("long", data=oracle.values((40,), "<i2", k), chunks=(7,))
         names = []
-        for libver in ("v110", "latest"):
-            path = os.path.abspath(f"virtual_{libver}.h5")
+        for libver in (("v110", "v110"), "v110", "latest"):  # selections as lists of blocks, then as strides
+            path = os.path.abspath(f"virtual_{'_'.join(libver)}.h5")
             with h5py.File(path, "w", libver=libver) as h:
                 def make(name, shape, dtype, parts, fill=None):
                     layout = h5py.VirtualLayout(shape=shape, dtype=dtype)

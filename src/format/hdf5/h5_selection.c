@@ -8,8 +8,8 @@
  * out, since it is this file (4).
  *
  * A selection is everything, or a hyperslab: along every axis `count` blocks of `block` cells, one
- * every `stride`, from `start`. Version 1 hyperslabs list their blocks as corners; one block is
- * taken, more would have to be put in order. What has no such form (points, selections that grow
+ * every `stride`, from `start`. Hyperslabs that are stored as a list of blocks are taken when the
+ * blocks are those of such a selection. What has no such form (points, selections that grow
  * with the file, file names with a counter in them) is refused by name: the variable has a problem,
  * and is not read by halves.
  */
@@ -26,48 +26,108 @@ static int refuse(cm_error *err, const char *what)
     return cm_error_set(err, CM_EUNSUP, "virtual dataset with %s", what);
 }
 
-/* start, stride, count, block of one axis, each of `width` bytes. */
-static int regular_axis(cm_h5_cursor *c, size_t width, cm_h5_slab *slab, int i, cm_error *err)
+static int malformed(cm_error *err)
 {
-    uint64_t v[4], all = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
-    for (int k = 0; k < 4; k++)
-        v[k] = cm_h5_uint(c, width);
-    if (!c->bad && (v[2] == all || v[3] == all))
-        return refuse(err, "a selection that grows (unlimited)");
+    return cm_error_set(err, CM_EDATA, "virtual dataset's selection is malformed");
+}
+
+static int set_axis(cm_h5_run *axis, uint64_t start, uint64_t stride, uint64_t count,
+                    uint64_t block, cm_error *err)
+{
     uint64_t end;
-    if (c->bad || v[2] == 0 || v[3] == 0 || (v[2] > 1 && v[1] < v[3]) ||
-        !cm_mul_u64(v[2] - 1, v[1], &end) || !cm_add_u64(end, v[3], &end) ||
-        !cm_add_u64(end, v[0], &end) || end > INT64_MAX)
-        return cm_error_set(err, CM_EDATA, "virtual dataset's selection is malformed");
-    slab->axis[i].start = (int64_t)v[0];
-    slab->axis[i].count = (int64_t)v[2];
-    slab->axis[i].block = (int64_t)v[3];
-    slab->axis[i].stride = v[2] > 1 ? (int64_t)v[1] : 1;
-    if (slab->axis[i].stride == slab->axis[i].block && v[2] > 1) { /* blocks that touch are one */
-        slab->axis[i].block *= slab->axis[i].count;
-        slab->axis[i].count = slab->axis[i].stride = 1;
+    if (count == 0 || block == 0 || (count > 1 && stride < block) ||
+        !cm_mul_u64(count - 1, stride, &end) || !cm_add_u64(end, block, &end) ||
+        !cm_add_u64(end, start, &end) || end > INT64_MAX)
+        return malformed(err);
+    *axis = (cm_h5_run){.start = (int64_t)start,
+                        .stride = count > 1 ? (int64_t)stride : 1,
+                        .count = (int64_t)count,
+                        .block = (int64_t)block};
+    if (axis->stride == axis->block && count > 1) { /* blocks that touch are one */
+        axis->block *= axis->count;
+        axis->count = axis->stride = 1;
     }
     return 0;
 }
 
-/* Blocks as corners: the first cell, then the last. */
-static int irregular(cm_h5_cursor *c, size_t width, uint64_t nblocks, cm_h5_slab *slab,
-                     cm_error *err)
+/* start, stride, count, block of one axis, each of `width` bytes. */
+static int regular_axis(cm_h5_cursor *c, size_t width, cm_h5_run *axis, cm_error *err)
 {
-    if (nblocks != 1)
-        return refuse(err, "a selection of irregular blocks");
-    uint64_t first[CM_MAX_DIMS];
-    for (int i = 0; i < slab->ndim; i++)
-        first[i] = cm_h5_uint(c, width);
-    for (int i = 0; i < slab->ndim; i++) {
-        uint64_t last = cm_h5_uint(c, width);
-        if (c->bad || last < first[i] || last >= INT64_MAX)
-            return cm_error_set(err, CM_EDATA, "virtual dataset's selection is malformed");
-        slab->axis[i].start = (int64_t)first[i];
-        slab->axis[i].block = (int64_t)(last - first[i] + 1);
-        slab->axis[i].count = slab->axis[i].stride = 1;
+    uint64_t v[4], all = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+    for (int k = 0; k < 4; k++)
+        v[k] = cm_h5_uint(c, width);
+    if (c->bad)
+        return malformed(err);
+    if (v[2] == all || v[3] == all)
+        return refuse(err, "a selection that grows (unlimited)");
+    return set_axis(axis, v[0], v[1], v[2], v[3], err);
+}
+
+/* Blocks as corners, in C order: of each the first cell, then the last. */
+typedef struct corners {
+    const uint8_t *p;
+    size_t width;
+    int ndim;
+    uint64_t n;
+} corners;
+
+static uint64_t corner(const corners *k, uint64_t block, bool last, int axis)
+{
+    uint64_t number = (2 * block + last) * (uint64_t)k->ndim + (uint64_t)axis;
+    return cm_load_le(k->p + number * k->width, k->width);
+}
+
+/* Is block b one of an axis' row, which begins with block 0 and goes on along `axis`? */
+static bool goes_on(const corners *k, uint64_t b, uint64_t before, int axis)
+{
+    for (int i = 0; i < axis; i++)
+        if (corner(k, b, false, i) != corner(k, 0, false, i))
+            return false;
+    return corner(k, b, false, axis) > corner(k, before, false, axis);
+}
+
+/* The blocks that a regular selection of these counts and strides would have are these. */
+static bool is_regular(const corners *k, const uint64_t *count, const uint64_t *stride)
+{
+    for (uint64_t b = 0; b < k->n; b++) {
+        uint64_t rest = b;
+        for (int i = k->ndim - 1; i >= 0; rest /= count[i], i--) {
+            uint64_t moved = rest % count[i] * stride[i];
+            if (corner(k, b, false, i) != corner(k, 0, false, i) + moved ||
+                corner(k, b, true, i) != corner(k, 0, true, i) + moved)
+                return false;
+        }
     }
-    return 0;
+    return true;
+}
+
+/* HDF5 before 1.10 writes every selection as a list of blocks; most are regular all the same. */
+static int listed_blocks(cm_h5_cursor *c, size_t width, uint64_t nblocks, cm_h5_slab *slab,
+                         cm_error *err)
+{
+    uint64_t each = 2u * (uint64_t)slab->ndim * width, inner = 1;
+    uint64_t count[CM_MAX_DIMS], stride[CM_MAX_DIMS];
+    if (c->bad || nblocks == 0 || nblocks > cm_h5_left(c) / each)
+        return malformed(err);
+    corners k = {cm_h5_take(c, nblocks * each), width, slab->ndim, nblocks};
+    for (int i = slab->ndim - 1; i >= 0; i--) {
+        count[i] = 1;
+        while (inner <= nblocks / (count[i] + 1) && count[i] * inner < nblocks &&
+               goes_on(&k, count[i] * inner, (count[i] - 1) * inner, i))
+            count[i]++;
+        stride[i] = count[i] > 1 ? corner(&k, inner, false, i) - corner(&k, 0, false, i) : 1;
+        inner *= count[i];
+    }
+    if (inner != nblocks || !is_regular(&k, count, stride))
+        return refuse(err, "a selection of irregular blocks");
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < slab->ndim; i++) {
+        uint64_t first = corner(&k, 0, false, i), last = corner(&k, 0, true, i);
+        rc = last < first
+                 ? malformed(err)
+                 : set_axis(&slab->axis[i], first, stride[i], count[i], last - first + 1, err);
+    }
+    return rc;
 }
 
 static int hyperslab(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, cm_error *err)
@@ -93,10 +153,10 @@ static int hyperslab(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, cm_e
     if (!slab->axis)
         return CM_ENOMEM;
     if (version == 1 || !(flags & 1))
-        return irregular(c, width, cm_h5_uint(c, width), slab, err);
+        return listed_blocks(c, width, cm_h5_uint(c, width), slab, err);
     int rc = 0;
     for (int i = 0; rc == 0 && i < slab->ndim; i++)
-        rc = regular_axis(c, width, slab, i, err);
+        rc = regular_axis(c, width, &slab->axis[i], err);
     return rc;
 }
 
