@@ -249,6 +249,85 @@ def external_files(tmp):
 
 
 @test
+def virtual(tmp):
+    """Virtual datasets: stacks, mosaics, strides, overlaps, missing sources, sources of every storage."""
+    here = os.getcwd()
+    os.chdir(tmp)  # libhdf5 looks for sources beside the file, and here
+    try:
+        for k in range(4):
+            with h5py.File(f"source{k}.h5", "w") as h:
+                h["a_group_of_a_long_name/and_dataset"] = oracle.values((6, 5), "<i4", 7 * k)
+                h["plain"] = oracle.values((6, 5), "<i4", 100 * k)
+                h.create_dataset("gzip", data=oracle.values((6, 5), ">f8", 10 * k), chunks=(4, 3), compression="gzip", shuffle=True)
+                h.create_dataset("deep/text", data=oracle.values((6,), "S7", k))
+                h.create_dataset("words", data=[f"wort {k} {i}" for i in range(6)], dtype=h5py.string_dtype(), chunks=(4,))
+                h.create_dataset("sparse", (6, 5), "<i4", chunks=(2, 2), fillvalue=-5)[1, 2] = k
+                h.create_dataset("one", data=oracle.values((1, 6, 5), "<i4", k), chunks=(1, 3, 5))
+                h.create_dataset("long", data=oracle.values((40,), "<i2", k), chunks=(7,))
+        names = []
+        for libver in (("v110", "v110"), "v110", "latest"):  # selections as lists of blocks, then as strides
+            path = os.path.abspath(f"virtual_{'_'.join(libver)}.h5")
+            with h5py.File(path, "w", libver=libver) as h:
+                def make(name, shape, dtype, parts, fill=None):
+                    layout = h5py.VirtualLayout(shape=shape, dtype=dtype)
+                    for where, file, source, full, region in parts:
+                        s = h5py.VirtualSource(file, source, shape=full)
+                        layout[where] = s[region] if region is not None else s
+                    h.create_virtual_dataset(name, layout, fillvalue=fill)
+                    names.append(name)
+                files = [f"source{k}.h5" for k in range(4)]
+                every = slice(None)
+                make("/stack", (4, 6, 5), "<i4", [(k, files[k], "plain", (6, 5), None) for k in range(4)])
+                make("/stack_gzip", (4, 6, 5), ">f8", [(k, files[k], "/gzip", (6, 5), None) for k in range(4)])
+                make("/swapped", (4, 6, 5), "<f8", [(k, files[k], "gzip", (6, 5), None) for k in range(4)])
+                make("/side", (6, 20), "<i4", [((every, slice(5 * k, 5 * k + 5)), files[k], "plain", (6, 5), None) for k in range(4)])
+                make("/mosaic", (13, 11), "<i4", [((slice(7 * (k // 2), 7 * (k // 2) + 6), slice(6 * (k % 2), 6 * (k % 2) + 5)), files[k], "plain", (6, 5), None)
+                                                  for k in range(4)], fill=-7)
+                make("/text", (4, 6), "S7", [(k, files[k], "deep/text", (6,), None) for k in range(4)])
+                make("/words", (24,), h5py.string_dtype(), [(slice(6 * k, 6 * k + 6), files[k], "words", (6,), None) for k in range(4)])
+                make("/sparse", (4, 6, 5), "<i4", [(k, files[k], "sparse", (6, 5), None) for k in range(4)])
+                make("/interleaved", (160,), "<i2", [(slice(k, 160, 4), files[k], "long", (40,), None) for k in range(4)])
+                make("/strided", (4, 10), "<i2", [(k, files[k], "long", (40,), slice(k, 40, 4)) for k in range(4)])
+                make("/both", (40,), "<i2", [(slice(1, 40, 4), files[1], "long", (40,), slice(2, 32, 3))], fill=9)
+                make("/overlap", (8, 5), "<i4", [((slice(k, k + 5), slice(0, 5)), files[k], "plain", (6, 5), (slice(0, 5), every)) for k in range(4)], fill=3)
+                make("/missing", (3, 6, 5), "<i4", [(0, files[0], "plain", (6, 5), None), (1, "nobody.h5", "plain", (6, 5), None),
+                                                    (2, files[2], "nothing", (6, 5), None)], fill=77)
+                make("/units", (2, 1, 6, 5), "<i4", [(k, files[k], "one", (1, 6, 5), None) for k in range(2)])
+                make("/nothing", (3, 4), "<f4", [], fill=2.5)
+                make("/row", (5,), "<i4", [(slice(0, 5), files[0], "plain", (6, 5), (slice(2, 3), every))])
+                h["own"] = oracle.values((6, 5), "<i4", 9)
+                make("/self", (2, 6, 5), "<i4", [(0, ".", "own", (6, 5), None), (1, files[1], "plain", (6, 5), None)])
+                make("/nested", (9, 6, 5), "<i4", [(slice(1, 5), ".", "stack", (4, 6, 5), None)], fill=1)
+                make("/deeper", (2, 4, 6, 5), "<i4", [(1, ".", "stack", (4, 6, 5), None)], fill=1)
+                make("/a_long_name_that_is_shared", (2, 6, 5), "<i4", [(k, files[k], "a_group_of_a_long_name/and_dataset", (6, 5), None) for k in range(2)])
+                make("/many", (200, 5), "<i4", [((slice(k, k + 1), every), files[k % 4], "plain", (6, 5), (slice(k % 6, k % 6 + 1), every)) for k in range(200)])
+            p, got = oracle.rows(path)
+            refused = {r["path"]: r["error"]["message"] for r in got if "error" in r}
+            check(set(refused) == {"/row", "/deeper"}, f"{path}: {refused}")
+            with h5py.File(path, "a") as h:  # those are refused when they are read
+                del h["row"], h["deeper"]
+            names = [n for n in names if n not in ("/row", "/deeper")]
+            lines = oracle.compare_cells(path)
+            have = {r["path"]: r for r in lines if "path" in r}
+            check(set(names) <= set(have), f"virtual: {sorted(set(names) - set(have))}")
+        with h5py.File("loop.h5", "w", libver="v110") as h:
+            layout = h5py.VirtualLayout(shape=(4,), dtype="i4")
+            layout[:] = h5py.VirtualSource("loop.h5", "x", shape=(4,))
+            h.create_virtual_dataset("x", layout)
+            layout = h5py.VirtualLayout(shape=(4,), dtype="i4", maxshape=(None,))
+            s = h5py.VirtualSource("source0.h5", "long", shape=(40,), dtype="i2", maxshape=(None,))
+            layout[0:h5py.h5s.UNLIMITED:1] = s[0:h5py.h5s.UNLIMITED:1]
+            h.create_virtual_dataset("unlimited", layout)
+        p, got = oracle.rows("loop.h5")
+        by = {r["path"]: r for r in got if "path" in r}
+        check("nested" in by["/x"].get("error", {}).get("message", ""), f"loop: {by['/x']}")
+        check("unlimited" in by["/unlimited"].get("problem", {}).get("message", ""), f"unlimited: {by['/unlimited']}")
+        support.listed("hdf5-other", "virtual datasets: stacks, mosaics, strides, overlaps, missing sources", "h5py")
+    finally:
+        os.chdir(here)
+
+
+@test
 def sparse_indexes(tmp):
     """Large indexes with few chunks: pages that were never written beside some that were, on all levels."""
     path, names = f"{tmp}/sparse.h5", []

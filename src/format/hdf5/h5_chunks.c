@@ -56,7 +56,9 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
 {
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;
-    if (sink->nvisited++ > f->size / f->nbytes_off)
+    /* Bytes of the file that an entry takes, or where there are none, its chunk. */
+    unsigned least = spec->layout.index == CM_H5_INDEX_IMPLICIT ? 1 : f->nbytes_off;
+    if (sink->nvisited++ > f->size / least)
         return cm_error_set(err, CM_EDATA, "chunk index has more entries than fit into the file");
     if (addr == CM_H5_UNDEF)
         return 0;
@@ -189,6 +191,52 @@ int cm_h5_chunks_load(cm_table *t, cm_error *err)
 {
     cm_table *loaded;
     return ensure((lazy *)t, &loaded, err);
+}
+
+/* ---- more axes ------------------------------------------------------------------------------- */
+
+typedef struct lifted {
+    cm_table base;
+    cm_table *inner;
+    int ndim, from[CM_MAX_DIMS];
+} lifted;
+
+static int lifted_locate(const cm_table *base, const int64_t *coord, cm_location *out,
+                         cm_error *err)
+{
+    const lifted *t = (const lifted *)base;
+    int64_t own[CM_MAX_DIMS] = {0};
+    for (int i = 0; i < t->ndim; i++)
+        if (t->from[i] >= 0)
+            own[t->from[i]] = coord[i];
+    return t->inner->locate(t->inner, own, out, err);
+}
+
+static uint64_t lifted_max_nbytes(const cm_table *base)
+{
+    const cm_table *inner = ((const lifted *)base)->inner;
+    return inner->max_nbytes ? inner->max_nbytes(inner) : 0;
+}
+
+static void lifted_free(cm_table *base)
+{
+    lifted *t = (lifted *)base;
+    t->inner->free(t->inner);
+    free(t);
+}
+
+int cm_h5_lifted_table_new(cm_table *inner, int ndim, const int *from, cm_table **out,
+                           cm_error *err)
+{
+    lifted *t = cm_calloc(1, sizeof *t, err);
+    if (!t)
+        return CM_ENOMEM;
+    t->base = (cm_table){lifted_locate, lifted_free, lifted_max_nbytes};
+    t->inner = inner;
+    t->ndim = ndim;
+    memcpy(t->from, from, (size_t)ndim * sizeof *from);
+    *out = &t->base;
+    return 0;
 }
 
 /* ---- nothing --------------------------------------------------------------------------------- */

@@ -152,6 +152,9 @@ static void layout_new(const cm_h5_file *f, cm_h5_cursor *c, cm_h5_layout *out)
     } else if (out->cls == CM_H5_CONTIGUOUS) {
         out->addr = cm_h5_address(c, f);
         out->nbytes = cm_h5_length(c, f);
+    } else if (out->cls == CM_H5_VIRTUAL) {
+        out->addr = cm_h5_address(c, f);
+        out->heap_index = cm_h5_u32(c);
     } else if (out->cls == CM_H5_CHUNKED && out->version >= 4) {
         layout_chunked_v4(f, c, out);
     } else if (out->cls == CM_H5_CHUNKED) {

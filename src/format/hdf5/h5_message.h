@@ -165,7 +165,8 @@ typedef struct cm_h5_layout {
     bool single_filtered;
     uint64_t single_nbytes;
     uint32_t single_mask;
-    uint8_t page_bits; /* fixed array */
+    uint8_t page_bits;   /* fixed array */
+    uint32_t heap_index; /* virtual: of the mappings, in the global heap collection at addr */
 } cm_h5_layout;
 
 int cm_h5_layout_parse(const cm_h5_file *f, const cm_h5_message *m, cm_h5_layout *out,

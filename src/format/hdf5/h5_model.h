@@ -57,6 +57,8 @@ struct cm_h5_dataset {
     bool external; /* the data are in slots of other files */
     unsigned nslots;
     cm_h5_slot *slots;
+    struct cm_h5_mapping *mappings; /* of a virtual dataset */
+    size_t nmappings;
     int inner_ndim;       /* the last axes of space, and of chunks, are those of an array type */
     uint32_t stored_size; /* bytes of a cell as layout and fill value have it: a whole array */
     int nfilters;
@@ -113,6 +115,16 @@ typedef struct cm_h5_scan {
 int cm_h5_scan_file(cm_h5_scan *s, cm_error *err);
 void cm_h5_scan_deinit(cm_h5_scan *s);
 
+/* Open a file and scan it, as a source of virtual datasets: *ds holds what the scan's JSON belongs
+ * to. Close both with cm_h5_scan_close, after failures too. */
+int cm_h5_scan_open(cm_context *ctx, cm_store *store, const char *key, const char *uri, int level,
+                    cm_h5_scan *s, cm_dataset **ds, cm_error *err);
+void cm_h5_scan_close(cm_h5_scan *s, cm_dataset *ds);
+
+/* The dataset at an absolute path (a leading "/" may be missing), soft links followed; NULL when
+ * there is none. */
+const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path);
+
 /* Note why d cannot be read, unless something is noted already. */
 int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
 
@@ -146,6 +158,10 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
  * bytes of elements of `size`. Empty for null ones. */
 int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
                     size_t *nbytes, cm_error *err);
+
+/* The bytes of a global heap object. */
+int cm_h5_scan_heap_object(cm_h5_scan *s, uint64_t addr, uint32_t index, const uint8_t **data,
+                           size_t *nbytes, cm_error *err);
 
 #define CM_H5_MAX_COLLECTIONS (16u << 20) /* bytes of indexes that are kept */
 void cm_h5_scan_drop_collections(cm_h5_scan *s);
@@ -210,6 +226,10 @@ int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *er
 
 /* Read it now instead of on first use. */
 int cm_h5_chunks_load(cm_table *t, cm_error *err);
+
+/* inner (taken) seen with ndim axes: axis i is its axis from[i], or has one chunk (-1). */
+int cm_h5_lifted_table_new(cm_table *inner, int ndim, const int *from, cm_table **out,
+                           cm_error *err);
 
 /* A table that has nothing: storage that was never allocated. */
 int cm_h5_nowhere_new(cm_table **out, cm_error *err);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "format/hdf5/h5_model.h"
+#include "format/hdf5/h5_virtual.h"
 
 #define MAX_OBJECTS 1000000
 #define MAX_DEPTH 100
@@ -263,6 +263,16 @@ static int unfold_chunk(cm_h5_dataset *d, cm_error *err)
     return 0;
 }
 
+static int read_mappings(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
+{
+    const uint8_t *p;
+    size_t n;
+    if (d->layout.addr == CM_H5_UNDEF || d->layout.addr == 0) /* none */
+        return 0;
+    int rc = cm_h5_scan_heap_object(s, d->layout.addr, d->layout.heap_index, &p, &n, err);
+    return rc ? rc : cm_h5_mappings_parse(s, d, p, n, err);
+}
+
 static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
 {
     const cm_h5_header *h = &s->header;
@@ -272,6 +282,8 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     int rc = cm_h5_layout_parse(s->file, m, &d->layout, err);
     if (rc == 0 && d->inner_ndim && d->layout.cls == CM_H5_CHUNKED)
         rc = unfold_chunk(d, err);
+    if (rc == 0 && d->layout.cls == CM_H5_VIRTUAL)
+        rc = read_mappings(s, d, err);
     if (rc == 0 && d->layout.cls == CM_H5_COMPACT)
         rc = keep(s, &d->layout.data, d->layout.nbytes, err);
     m = cm_h5_header_find(h, CM_H5_FILL);

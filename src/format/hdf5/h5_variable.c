@@ -15,7 +15,7 @@
 
 #include "array/compose.h"
 #include "base/memory.h"
-#include "format/hdf5/h5_model.h"
+#include "format/hdf5/h5_virtual.h"
 #include "nd/copy.h"
 #include "text/utf8.h"
 
@@ -25,7 +25,9 @@
 typedef struct maker {
     cm_h5_scan *s;
     const cm_h5_dataset *d;
-    cm_variable *v;
+    cm_variable *v;  /* NULL: the array is a source of a virtual dataset */
+    int lifted_ndim; /* then: its axes, axis i being from[i] of ndim, or of length 1 (-1) */
+    const int *from;
     int ndim;                    /* as the outside sees it */
     int64_t extent[CM_MAX_DIMS]; /* own */
     int64_t shape[CM_MAX_DIMS];  /* the dimensions' */
@@ -289,8 +291,6 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
     bool chunked = d->layout.cls == CM_H5_CHUNKED && !d->space.null;
-    if (d->layout.cls == CM_H5_VIRTUAL)
-        return cm_error_set(err, CM_EUNSUP, "virtual dataset (its data are other datasets)");
     int rc = chunked ? check_chunks(m, err) : 0;
     if (rc)
         return rc;
@@ -313,6 +313,47 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
 
 /* ---- array ----------------------------------------------------------------------------------- */
 
+static int describe_storage(maker *m, const cm_chain *chain, cm_error *err)
+{
+    char name[96], *codecs = cm_chain_text(chain, err);
+    bool chunked = m->d->layout.cls == CM_H5_CHUNKED && !m->d->space.null;
+    int rc = codecs
+                 ? cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
+                                           cm_h5_type_name(&m->d->type, name, sizeof name),
+                                           !chunked && !m->unpacks, err)
+                 : CM_ENOMEM;
+    free(codecs);
+    return rc;
+}
+
+/* The axes of a source of a virtual dataset become those of that dataset. */
+static int lift(maker *m, cm_table **table, cm_error *err)
+{
+    int64_t whole[CM_MAX_DIMS], chunk[CM_MAX_DIMS], strides[CM_MAX_DIMS];
+    const int64_t *own = NULL;
+    uint64_t offset, limit;
+    bool strided = cm_table_is_strided(*table, &offset, &own, &limit);
+    for (int i = 0; i < m->lifted_ndim; i++) {
+        int from = m->from[i];
+        whole[i] = from < 0 ? 1 : m->whole[from];
+        chunk[i] = from < 0 ? 1 : m->chunk[from];
+        strides[i] = strided && from >= 0 ? own[from] : 0;
+    }
+    cm_table *old = *table;
+    int rc = strided ? cm_table_new_strided(m->lifted_ndim, offset, strides, limit, table, err)
+                     : cm_h5_lifted_table_new(old, m->lifted_ndim, m->from, table, err);
+    if (rc) {
+        *table = old;
+        return rc;
+    }
+    if (strided)
+        old->free(old);
+    m->ndim = m->lifted_ndim;
+    memcpy(m->whole, whole, sizeof whole);
+    memcpy(m->chunk, chunk, sizeof chunk);
+    return 0;
+}
+
 static int make_chunked(maker *m, cm_array **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
@@ -322,7 +363,10 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     int rc = choose_table(m, &table, err);
     if (rc)
         return rc;
-    rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
+    if (m->from)
+        rc = lift(m, &table, err);
+    if (rc == 0)
+        rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
     if (rc == 0 && m->unpacks)
         chain->a2b = CM_A2B_CUSTOM;
     else if (rc == 0)
@@ -332,16 +376,8 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     cm_h5_unpacker *unpacker = NULL;
     if (rc == 0 && m->unpacks)
         rc = cm_h5_unpacker_new(&m->unpacker, &unpacker, err);
-    char *codecs = rc ? NULL : cm_chain_text(chain, err);
-    if (rc == 0 && !codecs)
-        rc = CM_ENOMEM;
-    char name[96];
-    bool chunked = d->layout.cls == CM_H5_CHUNKED && !d->space.null;
-    if (rc == 0)
-        rc = cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
-                                     cm_h5_type_name(&d->type, name, sizeof name),
-                                     !chunked && !m->unpacks, err);
-    free(codecs);
+    if (rc == 0 && m->v)
+        rc = describe_storage(m, chain, err);
     if (rc) {
         table->free(table);
         cm_chain_unref(chain);
@@ -359,7 +395,7 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
                             .key = m->key,
                             .version = m->version,
                             .label = f->uri,
-                            .path = m->v->path,
+                            .path = m->v ? m->v->path : d->name,
                             .unpack = m->unpacks ? cm_h5_unpack : NULL,
                             .owner = unpacker,
                             .owner_release = cm_h5_unpacker_free};
@@ -468,6 +504,22 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
     m->nbytes = m->d->layout.nbytes;
     if (m->d->layout.addr == CM_H5_UNDEF || !cm_add_u64(f->base, m->d->layout.addr, &m->at))
         m->at = CM_H5_UNDEF;
+    if (m->d->layout.cls == CM_H5_VIRTUAL) {
+        bool extends = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
+        bool same = !m->from || m->lifted_ndim == m->ndim;
+        for (int i = 0; m->from && same && i < m->ndim; i++)
+            same = m->from[i] == i;
+        if (m->ndim != m->d->space.ndim || m->ndim == 0)
+            return cm_error_set(err, CM_EUNSUP, "virtual dataset of characters, or without axes");
+        if (!same)
+            return cm_error_set(err, CM_EUNSUP,
+                                "virtual dataset whose source is virtual and has other axes");
+        rc = cm_h5_virtual_new(m->s, m->d, m->dtype, &m->fill, m->v ? m->v->path : m->d->name, out,
+                               err);
+        return rc || !extends ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    }
+    if (m->from && m->d->external)
+        return cm_error_set(err, CM_EUNSUP, "virtual dataset whose source is in external files");
     if (m->d->external && m->d->layout.cls == CM_H5_CONTIGUOUS) {
         rc = external_array(m, out, err);
         return rc || memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) == 0
@@ -479,6 +531,19 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
     memcpy(m->whole, extend ? m->extent : m->shape, sizeof m->whole);
     rc = make_chunked(m, out, err);
     return rc || !extend ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+}
+
+int cm_h5_lifted_array(cm_h5_scan *s, const cm_h5_dataset *d, int ndim, const int *from,
+                       cm_array **out, cm_error *err)
+{
+    maker m = {.s = s, .d = d, .lifted_ndim = ndim, .from = from, .ndim = d->space.ndim};
+    *out = NULL;
+    if (cm_h5_is_char_array(d) || d->space.null)
+        return cm_error_set(err, CM_EUNSUP,
+                            "virtual dataset whose source is an array of characters");
+    for (int i = 0; i < m.ndim; i++)
+        m.shape[i] = m.extent[i] = (int64_t)d->space.dims[i];
+    return make_array(&m, out, err);
 }
 
 /* ---- variable -------------------------------------------------------------------------------- */
