@@ -5,7 +5,7 @@ _chunkmill()
     local choices='' options='' files=''
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'info values rechunk convert diff verify help --help --version' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values rechunk convert virtualize diff verify help --help --version' -- "$word"))
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -57,6 +57,28 @@ _chunkmill()
         esac
         options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
+    virtualize)
+        case $previous in
+        --references) choices='json parquet' ;;
+        --inline) return ;;
+        --record-size) return ;;
+        --append) return ;;
+        --rebase) return ;;
+        --vars) return ;;
+        --skip) return ;;
+        --group) return ;;
+        --isel) return ;;
+        --sel) return ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --concat) return ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--references --inline --no-inline --record-size --append --rebase --overwrite --vars --skip --group --isel --sel --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
     diff)
         case $previous in
         --rtol) return ;;
@@ -97,7 +119,7 @@ _chunkmill()
     elif [ -z "$files" ] && [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [ "${COMP_WORDS[1]}" = help ]; then
-        COMPREPLY=($(compgen -W 'info values rechunk convert diff verify help' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values rechunk convert virtualize diff verify help' -- "$word"))
     fi
 }
 complete -o default -o bashdefault -F _chunkmill chunkmill

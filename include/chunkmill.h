@@ -12,5 +12,6 @@
 #include "chunkmill/json.h"
 #include "chunkmill/save.h"
 #include "chunkmill/verify.h"
+#include "chunkmill/virtualize.h"
 
 #endif

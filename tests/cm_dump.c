@@ -1,7 +1,7 @@
 /* tests/cm_dump.c: what the library sees in a dataset, for tests in other languages.
  *
- *     cm_dump [--format F] [--no-values] URI     one JSON object a line
- *     cm_dump [--format F] --raw PATH URI        the cells of one variable as bytes
+ *     cm_dump [--format F] [--no-values] [--chunk-list] URI    one JSON object a line
+ *     cm_dump [--format F] --raw PATH URI                      the cells of one variable as bytes
  *
  * Lines: for each group {"group", "format", "attrs", "dimensions": [[name, length, unlimited]...]},
  * then for each variable of it {"path", "dtype", "shape", "dims", "attrs", "stored", "codecs",
@@ -9,8 +9,9 @@
  * "problem": {"code", "message"}}; one whose cells cannot be read has "error" like that. attrs:
  * {name: {"dtype", "value"}}. fnv1a: 64-bit FNV-1a in hex over the native (little-endian) cells in
  * C order; a string is its length as 4 bytes little-endian, then its bytes. The same bytes are what
- * --raw writes. first and last: up to 4 cells, opaque bytes in hex. An error goes to standard error
- * as "CODE: line" and the status is 3.
+ * --raw writes. first and last: up to 4 cells, opaque bytes in hex. --chunk-list adds to variables
+ * that have chunks "chunk_list": [[coordinate, offset, nbytes, filter mask]...] of those present.
+ * An error goes to standard error as "CODE: line" and the status is 3.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ enum { BLOCK = 32 << 20, EDGE = 4 };
 typedef struct dump {
     cm_context *ctx;
     cm_json_doc *doc;
-    bool values;
+    bool values, chunk_list;
     FILE *raw;  /* cells go here instead */
     int failed; /* of the first variable whose cells cannot be read */
     cm_error why;
@@ -194,6 +195,39 @@ static int add_values(dump *d, cm_json *o, cm_array *a, cm_error *err)
     return ret ? no_memory(err) : 0;
 }
 
+/* Where every chunk is. */
+static int add_chunks(dump *d, cm_json *o, const cm_variable *v, cm_error *err)
+{
+    const cm_array *a = cm_variable_array(v);
+    const int64_t *chunks = cm_variable_storage(v)->chunks, *shape = cm_array_shape(a);
+    int64_t coord[CM_MAX_DIMS] = {0};
+    int ndim = cm_array_ndim(a), bad = 0, axis = 0;
+    cm_json *list = cm_json_new_array(d->doc);
+    for (int i = 0; i < ndim; i++)
+        axis = shape[i] == 0 ? -1 : axis;
+    while (axis >= 0 && !bad) {
+        cm_chunk_info info;
+        int ret = cm_variable_chunk_info(d->ctx, v, coord, &info, err);
+        if (ret)
+            return ret;
+        if (info.present) {
+            cm_json *one = cm_json_new_array(d->doc);
+            bad |= cm_json_add(d->doc, one, lengths(d, coord, ndim));
+            bad |= cm_json_add(d->doc, one, cm_json_new_int64(d->doc, (int64_t)info.offset));
+            bad |= cm_json_add(d->doc, one, cm_json_new_int64(d->doc, (int64_t)info.nbytes));
+            bad |= cm_json_add(d->doc, one, cm_json_new_int64(d->doc, info.filter_mask));
+            bad |= cm_json_add(d->doc, list, one);
+        }
+        for (axis = ndim - 1; axis >= 0; axis--) {
+            if (++coord[axis] * chunks[axis] < shape[axis])
+                break;
+            coord[axis] = 0;
+        }
+    }
+    bad |= cm_json_set(d->doc, o, "chunk_list", list);
+    return bad ? no_memory(err) : 0;
+}
+
 static int dump_problem(dump *d, const cm_variable *v, cm_json *o, cm_error *err)
 {
     const cm_error *p = cm_variable_problem(v);
@@ -253,6 +287,8 @@ static int dump_variable(dump *d, const cm_variable *v, cm_error *err)
     bad |= cm_json_set(d->doc, o, "chunks", lengths(d, s->chunks, ndim));
     bad |= cm_json_set(d->doc, o, "shards", lengths(d, s->shards, ndim));
     int ret = bad ? no_memory(err) : 0;
+    if (ret == 0 && d->chunk_list && s->chunks && (ret = add_chunks(d, o, v, err)))
+        return unreadable(d, o, ret, err);
     if (ret == 0 && d->values && (ret = add_values(d, o, a, err))) {
         cm_error_variable(err, cm_variable_path(v));
         return unreadable(d, o, ret, err);
@@ -324,11 +360,14 @@ int main(int argc, char **argv)
             raw = argv[++i];
         else if (strcmp(argv[i], "--no-values") == 0)
             d.values = false;
+        else if (strcmp(argv[i], "--chunk-list") == 0)
+            d.chunk_list = true;
         else
             uri = argv[i];
     }
     if (!uri) {
-        fputs("usage: cm_dump [--format F] [--no-values | --raw PATH] URI\n", stderr);
+        fputs("usage: cm_dump [--format F] [--no-values] [--chunk-list] [--raw PATH] URI\n",
+              stderr);
         return 2;
     }
     cm_error err;

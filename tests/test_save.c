@@ -4,6 +4,7 @@
  * is read back and every cell compared with what the callback says.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "chunkmill.h"
@@ -268,6 +269,48 @@ static void chunks_in_slabs(void)
     }
 }
 
+static int make_directory(const char *name, const char *file)
+{
+    char path[400];
+    FILE *f;
+    if (mkdir(name, 0777) != 0)
+        return -1;
+    snprintf(path, sizeof path, "%s/%s", name, file);
+    f = fopen(path, "w");
+    return f ? fclose(f) : -1;
+}
+
+/* A store that is to be replaced may be gone when the new one is whole, or another thing. */
+static void replaced_meanwhile(void)
+{
+    for (int other = 0; other < 2; other++) {
+        char path[300], old[300], file[400];
+        snprintf(path, sizeof path, "%s/r%d", root, other);
+        snprintf(old, sizeof old, "%s/old%d", root, other);
+        TAP_EQ(make_directory(path, "zarr.json"), 0);
+        cm_context *ctx = NULL;
+        cm_dataset *ds = NULL;
+        cm_save *save = NULL;
+        cm_save_options so;
+        cm_error err = {0};
+        cm_save_options_init(&so);
+        so.overwrite = true;
+        TAP_CALL(cm_context_new(NULL, &ctx, &err), &err);
+        TAP_CALL(cm_dataset_new(ctx, "memory", "callback", &ds, &err), &err);
+        TAP_CALL(cm_save_plan(ctx, ds, NULL, 0, path, &so, &save, &err), &err);
+        TAP_CALL(cm_save_run(save, 0, cm_save_ntasks(save), &err), &err);
+        TAP_EQ(rename(path, old), 0);
+        if (other)
+            TAP_EQ(make_directory(path, "precious"), 0);
+        TAP_EQ(cm_save_commit(save, &err), other ? CM_EEXIST : 0);
+        cm_save_free(save);
+        snprintf(file, sizeof file, "%s/%s", path, other ? "precious" : "zarr.json");
+        TAP_EQ(access(file, F_OK), 0);
+        cm_dataset_free(ds);
+        cm_context_free(ctx);
+    }
+}
+
 int main(void)
 {
     seed = tap_seed();
@@ -278,6 +321,7 @@ int main(void)
     TAP_RUN(random_saves);
     TAP_RUN(larger_than_memory);
     TAP_RUN(chunks_in_slabs);
+    TAP_RUN(replaced_meanwhile);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", root);
     if (system(command) != 0)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # tools/demo.sh PROGRAM: a climate model's file, fetched from PyPI (the package iris-sample-data, Open
 # Government Licence, 29 MB), converted to a Zarr cube, compared with what it came from, and looked at.
+# The files that the examples of --help name are made beside it.
 set -eu
 program=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -27,6 +28,7 @@ target.with_suffix(".part").write_bytes(data)
 target.with_suffix(".part").rename(target)
 END
 fi
+"${python:-${PYTHON:-python3}}" tools/make_tas.py $dir
 cd $dir
 
 show() {
@@ -36,7 +38,7 @@ show() {
     "$program" "$@"
 }
 show info $file
-rm -rf a1b.zarr
+rm -rf a1b.zarr maps.zarr part.zarr tas.zarr list.zarr
 show rechunk $file a1b.zarr --chunks time=240,latitude=10,longitude=10
 show diff $file a1b.zarr
 show verify a1b.zarr
@@ -54,7 +56,7 @@ have now, $dir/a1b.zarr, holds whole series of 10 x 10 places. What to try next:
     chunkmill rechunk $file part.zarr --sel time=2000/2099 --vars air_temperature
     chunkmill rechunk $file big.zarr --dry-run --max-mem 64MB             # the plan only
     chunkmill values a1b.zarr time --json
-    chunkmill help rechunk
+    chunkmill help rechunk                                                # its examples work here too
 
 In Python: xarray.open_zarr("$dir/a1b.zarr")
 END

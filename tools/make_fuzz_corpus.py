@@ -3,12 +3,15 @@
 
     python tools/make_fuzz_corpus.py [fuzz/corpus/hdf5]
 
-Needs h5py. The files are in the repository; run this again only to change them.
+Needs h5py, hdf5plugin and h5repack. The files are in the repository; run this again only to change them.
 """
 import os
+import subprocess
 import sys
+import tempfile
 
 import h5py
+import hdf5plugin
 import numpy as np
 
 TIMES = {"track_times": False}
@@ -100,10 +103,53 @@ def types(folder):
         h["x"].attrs["ref"] = h["x"].ref
 
 
+def odd_filters(folder):
+    with create(folder, "odd_filters", "earliest") as h:
+        a = cells(40) % 30
+        h.create_dataset("lzf", data=a, chunks=(40,), compression="lzf", **TIMES)
+        h.create_dataset("szip", data=a, chunks=(20,), compression="szip", **TIMES)
+        h.create_dataset("scale", data=a, chunks=(20,), scaleoffset=0, fillvalue=3, **TIMES)
+        h.create_dataset("digits", data=a.astype("f4"), chunks=(20,), scaleoffset=1, **TIMES)
+        h.create_dataset("shuffled", data=a, chunks=(40,), compression=hdf5plugin.Bitshuffle(cname="lz4"), **TIMES)
+        h.create_dataset("blocks", data=a, chunks=(40,), compression=hdf5plugin.LZ4(nbytes=32), **TIMES)
+        p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        p.set_chunk((5,))
+        p.set_filter(h5py.h5z.FILTER_NBIT, 0)
+        p.set_obj_track_times(False)
+        t = h5py.h5t.STD_I32BE.copy()
+        t.set_precision(19)
+        t.set_offset(4)
+        d = h5py.h5d.create(h.id, b"bits", t, h5py.h5s.create_simple((9,)), p)
+        d.write(h5py.h5s.ALL, h5py.h5s.ALL, cells(9, "<i4"))
+        h.create_dataset("array", (3,), np.dtype(("<i2", (2, 2))), chunks=(2,), **TIMES)[0] = cells(4).reshape(2, 2)
+
+
+def elsewhere(folder):
+    """Cells that are other datasets' or other files'."""
+    for name, libver in (("virtual", ("v110", "v110")), ("virtual_2", "latest")):
+        with create(folder, name, libver) as h:
+            h.create_dataset("a", data=cells(12).reshape(3, 4), chunks=(2, 3), **TIMES)
+            layout = h5py.VirtualLayout((2, 3, 4), "<i2")
+            layout[0] = h5py.VirtualSource(".", "a", (3, 4))
+            layout[1, 1:3, ::2] = h5py.VirtualSource(".", "a", (3, 4))[0:2, 1:3]
+            h.create_virtual_dataset("v", layout, fillvalue=9)
+            layout = h5py.VirtualLayout((3, 3, 4), "<i2")
+            layout[0:2] = h5py.VirtualSource(".", "v", (2, 3, 4))
+            layout[2] = h5py.VirtualSource("nowhere.h5", "a", (3, 4))
+            h.create_virtual_dataset("w", layout)
+    with create(folder, "external", "earliest") as h:
+        h.create_dataset("x", (2, 3), "<i2", external=[("a.raw", 4, 6), ("b/c.raw", 0, h5py.h5f.UNLIMITED)], **TIMES)
+    with tempfile.TemporaryDirectory() as tmp:
+        with create(tmp, "plain", ("v108", "v110")) as h:
+            for k in range(3):
+                h.create_dataset(f"x{k}", data=cells(4), chunks=(2,), fillvalue=3, **TIMES).attrs["a"] = "the same"
+        subprocess.run(["h5repack", "-s", "8", f"{tmp}/plain", os.path.join(folder, "shared_messages")], check=True)
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "fuzz/corpus/hdf5"
     os.makedirs(folder, exist_ok=True)
-    for make in (old, strings, dense, scales, indexes, types):
+    for make in (old, strings, dense, scales, indexes, types, odd_filters, elsewhere):
         make(folder)
     for name in sorted(os.listdir(folder)):
         print(f"{os.path.getsize(os.path.join(folder, name)):7d} {name}")

@@ -37,8 +37,9 @@ typedef enum cm_verify_level { CM_VERIFY_PRESENCE, CM_VERIFY_DECODE } cm_verify_
  * entry) there; decode: does it decode to the right size, checksums included. *out: {"ok": bool,
  * "level": text, "arrays": [{"path", "chunks", "present", "missing", "bad", "missing_first":
  * [key...<=10], "bad_first": [{"key", "message"}...<=10]}]}. A missing chunk is counted and does
- * not make ok false (it reads as fill) unless strict; a bad one does. Returns 0 when the check was
- * done. */
+ * not make ok false (it reads as fill) unless strict; a bad one does. Of references also "sources":
+ * {"count", "bad", "bad_first": [{"name", "message"}...<=10]}: files that are gone or that changed.
+ * Returns 0 when the check was done. */
 CM_API int cm_verify(cm_context *ctx, cm_dataset *ds, cm_verify_level level, bool strict,
                      cm_json_doc **out, cm_error *err) CM_MUST_CHECK;
 

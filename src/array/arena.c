@@ -7,7 +7,8 @@
  * base/budget.h). When the budget is out the read fails by name, with CM_ELIMIT; base/fit.c makes
  * that independent of what else runs.
  *
- * `lock` guards every field.
+ * `lock` guards every field while many allocate; reset, grant and free are their owner's, when
+ * nobody reads.
  */
 #include <pthread.h>
 #include <stdlib.h>

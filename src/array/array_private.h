@@ -75,6 +75,9 @@ typedef struct cm_array_vt {
 
     /* The first of the arrays that it is made of; NULL for leaves. */
     cm_array *(*first)(const cm_array *a);
+
+    /* first() has the same chunks at the same places of the grid; what lies beyond it is fill. */
+    bool first_is_whole;
 } cm_array_vt;
 
 /* Concrete arrays begin with this. */

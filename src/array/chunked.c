@@ -417,6 +417,11 @@ const char *cm_chunked_key(const cm_array *a)
     return as_chunked(a)->key;
 }
 
+cm_object_version cm_chunked_version(const cm_array *a)
+{
+    return as_chunked(a)->version;
+}
+
 const cm_table *cm_chunked_table(const cm_array *a)
 {
     return as_chunked(a)->table;

@@ -20,7 +20,8 @@ typedef enum cm_where {
 
 typedef struct cm_location {
     cm_where where;
-    char key[1024]; /* CM_AT_OBJECT, _WHOLE: the object; CM_AT_RANGE: the same, "" for the array's own */
+    char key[1024]; /* CM_AT_OBJECT, _WHOLE: the object; CM_AT_RANGE: the same, "" for the array's
+                       own */
     uint64_t offset, nbytes;
     uint32_t skip_mask;
     const void *inline_data;
@@ -78,6 +79,7 @@ cm_store *cm_chunked_store(const cm_array *a);
  */
 int cm_chunked_check(const cm_array *a, cm_error *err);
 const char *cm_chunked_key(const cm_array *a);
+cm_object_version cm_chunked_version(const cm_array *a); /* of that object */
 const cm_table *cm_chunked_table(const cm_array *a);
 
 /* Ready-made tables. */

@@ -384,3 +384,16 @@ out:
         *out = &c->base;
     return rc;
 }
+
+bool cm_array_concat_parts(const cm_array *a, cm_array *const **parts, size_t *n, int *axis,
+                           const int64_t **begins)
+{
+    if (a->vt != &concat_vt)
+        return false;
+    const concat *c = (const concat *)a;
+    *parts = c->parts;
+    *n = c->nparts;
+    *axis = c->axis;
+    *begins = c->begin;
+    return true;
+}

@@ -72,7 +72,8 @@ static const cm_array_vt mapped_vt = {.kind = "map",
                                       .grid = mapped_grid,
                                       .cost = mapped_cost,
                                       .free = mapped_free,
-                                      .first = mapped_first};
+                                      .first = mapped_first,
+                                      .first_is_whole = true};
 
 /* The fill that src's fill becomes, in new memory of to.size bytes. */
 static int map_fill(const cm_map *map, const cm_array *src, void **out, cm_error *err)

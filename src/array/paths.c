@@ -15,6 +15,7 @@
 
 typedef struct cm_path {
     char *name, *key; /* key: set under the lock, once */
+    char *meant;      /* by a rebase, else NULL */
     uint64_t size;
     int64_t mtime_ns;
     bool expected;
@@ -27,6 +28,10 @@ struct cm_paths {
     cm_paths_resolve_fn resolve;
     void *user;
     void (*release)(void *user);
+    struct {
+        char *old, *new_prefix;
+    } * rebases;
+    size_t nrebases, rebases_capacity;
     pthread_mutex_t lock; /* guards all below, but for what a path says of itself */
     path **items;
     size_t n, capacity;
@@ -59,8 +64,14 @@ void cm_paths_unref(cm_paths *p)
     for (size_t i = 0; i < p->n; i++) {
         free(p->items[i]->name);
         free(p->items[i]->key);
+        free(p->items[i]->meant);
         free(p->items[i]);
     }
+    for (size_t i = 0; i < p->nrebases; i++) {
+        free(p->rebases[i].old);
+        free(p->rebases[i].new_prefix);
+    }
+    free(p->rebases);
     free(p->items);
     free(p->slots);
     if (p->release)
@@ -75,6 +86,42 @@ void cm_paths_set_resolve(cm_paths *p, cm_paths_resolve_fn fn, void *user, void 
     p->resolve = fn;
     p->user = user;
     p->release = release;
+}
+
+/* file:///a and /a are the same. */
+static const char *without_scheme(const char *name)
+{
+    return strncmp(name, "file://", 7) == 0 ? name + 7 : name;
+}
+
+static int apply_rebase(const cm_paths *p, path *item, cm_error *err)
+{
+    for (size_t i = 0; i < p->nrebases && !item->meant; i++) {
+        const char *old = without_scheme(p->rebases[i].old), *name = without_scheme(item->name);
+        size_t n = strlen(old);
+        if (strncmp(name, old, n) != 0)
+            continue;
+        item->meant = cm_sprintf(err, "%s%s", p->rebases[i].new_prefix, name + n);
+        item->mtime_ns = INT64_MIN;
+        if (!item->meant)
+            return CM_ENOMEM;
+    }
+    return 0;
+}
+
+int cm_paths_rebase(cm_paths *p, const char *old, size_t nold, const char *new_prefix,
+                    cm_error *err)
+{
+    if (cm_grow(&p->rebases, &p->rebases_capacity, p->nrebases + 1, sizeof *p->rebases, err))
+        return CM_ENOMEM;
+    p->rebases[p->nrebases].old = cm_strndup(old, nold, err);
+    p->rebases[p->nrebases].new_prefix = cm_strdup(new_prefix, err);
+    p->nrebases++;
+    int r =
+        p->rebases[p->nrebases - 1].old && p->rebases[p->nrebases - 1].new_prefix ? 0 : CM_ENOMEM;
+    for (size_t i = 0; i < p->n && r == 0; i++)
+        r = apply_rebase(p, p->items[i], err);
+    return r;
 }
 
 static size_t find_slot(const cm_paths *p, const char *name, size_t nbytes)
@@ -120,7 +167,9 @@ static int add_locked(cm_paths *p, const char *name, size_t nbytes, uint32_t *id
     if (!item)
         return CM_ENOMEM;
     item->name = cm_strndup(name, nbytes, err);
-    if (!item->name) {
+    if (!item->name || apply_rebase(p, item, err)) {
+        free(item->name);
+        free(item->meant);
         free(item);
         return CM_ENOMEM;
     }
@@ -175,7 +224,8 @@ static int compare(cm_paths *p, const path *item, cm_error *err)
     int r = p->store->vt->stat(p->store, item->key, &now, err);
     if (r == CM_ENOTFOUND) {
         cm_error_clear(err);
-        cm_error_set(err, CM_ENOTFOUND, "%.400s, which is referred to, is not there", item->name);
+        cm_error_set(err, CM_ENOTFOUND, "%.400s, which is referred to, is not there",
+                     item->meant ? item->meant : item->name);
         cm_error_hint(err, "if it was moved, chunkmill virtualize --rebase OLD=NEW writes new "
                            "references");
     }
@@ -206,7 +256,7 @@ int cm_paths_key(cm_paths *p, uint32_t id, const char **key, cm_error *err)
     int r = 0;
     char *made = NULL;
     if (p->resolve)
-        r = p->resolve(p->user, item->name, &made, err);
+        r = p->resolve(p->user, item->meant ? item->meant : item->name, &made, err);
     else if (!(made = cm_strdup(item->name, err)))
         r = CM_ENOMEM;
     if (r)

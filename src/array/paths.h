@@ -31,6 +31,12 @@ void cm_paths_set_resolve(cm_paths *p, cm_paths_resolve_fn fn, void *user, void 
 /* The file had this size and time of change (ns since 1970; INT64_MIN: not known). */
 void cm_paths_expect(cm_paths *p, uint32_t id, uint64_t size, int64_t mtime_ns);
 
+/* Names that begin with the first nold bytes of old mean what begins with new_prefix instead. Their
+ * time of change is not compared then, since copying changes it; their size is. Before the first
+ * check. */
+int cm_paths_rebase(cm_paths *p, const char *old, size_t nold, const char *new_prefix,
+                    cm_error *err);
+
 size_t cm_paths_count(cm_paths *p);
 const char *cm_paths_name(cm_paths *p, uint32_t id); /* as written */
 

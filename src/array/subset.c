@@ -176,3 +176,11 @@ int cm_array_subset(cm_array *src, const int64_t *start, const int64_t *count, c
     *out = &s->base;
     return 0;
 }
+
+cm_array *cm_array_subset_source(const cm_array *a, const int64_t **start)
+{
+    if (a->vt != &subset_vt)
+        return NULL;
+    *start = ((const subset *)a)->start;
+    return ((const subset *)a)->src;
+}

@@ -248,8 +248,8 @@ int cm_cli_args_parse(const cm_cli_option *table, int argc, char **argv, cm_cli_
 
 void cm_cli_args_free(cm_cli_args *args)
 {
-    cm_cli_list *lists[] = {&args->vars,   &args->skip,   &args->isel,  &args->sel,
-                            &args->chunks, &args->shards, &args->codecs};
+    cm_cli_list *lists[] = {&args->rebase, &args->vars,   &args->skip,   &args->isel,
+                            &args->sel,    &args->chunks, &args->shards, &args->codecs};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         cm_cli_list_free(lists[i]);
     free(args->operands);

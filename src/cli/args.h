@@ -25,6 +25,11 @@ typedef struct cm_cli_args {
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
     int dry_run, overwrite;
+    /* virtualize */
+    const char *references, *append;
+    cm_cli_list rebase;
+    uint64_t inline_nbytes;
+    int no_inline, record_size;
     /* info */
     int count_chunks;
     const char *chunk_list;

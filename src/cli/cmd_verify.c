@@ -52,6 +52,16 @@ static void put_report(cm_cli_out *out, const cm_json *report)
         missing += number(a, "missing");
         bad += number(a, "bad");
     }
+    const cm_json *sources = cm_json_get(report, "sources");
+    const cm_json *gone = cm_json_get(sources, "bad_first");
+    if (sources)
+        cm_cli_out_format(out, "sources: %" PRId64 " files, %" PRId64 " gone or changed\n",
+                          number(sources, "count"), number(sources, "bad"));
+    for (size_t i = 0; i < cm_json_count(gone); i++) {
+        cm_cli_out_text(out, "    bad: ");
+        put_name(out, cm_json_get(cm_json_at(gone, i), "message"));
+        cm_cli_out_char(out, '\n');
+    }
     cm_cli_out_format(out,
                       "%s: %zu arrays, %" PRId64 " chunks, %" PRId64 " missing, %" PRId64 " bad\n",
                       cm_json_bool(cm_json_get(report, "ok"), false) ? "ok" : "not ok",

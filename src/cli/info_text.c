@@ -102,6 +102,12 @@ static void put_heading(const picture *p, const cm_variable *v)
     cm_cli_out_format(p->out, ") %s\n", cm_dtype_name(cm_array_dtype(array), name, sizeof name));
 }
 
+/* Chunks of HDF5 without a filter are decoded like others, but nothing is done to their bytes. */
+static bool is_uncompressed(const cm_storage *s)
+{
+    return s->raw || (s->codecs && strcmp(s->codecs, "none") == 0);
+}
+
 /* Decoded bytes of v, 0 when they do not fit or are not fixed. */
 static uint64_t decoded_bytes(const cm_variable *v)
 {
@@ -136,7 +142,7 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
         cm_cli_out_format(p->out, ", %" PRId64 " of %" PRId64 " %s", c->present, c->total, unit);
     cm_cli_out_format(p->out, ", %s", cm_cli_size_text(c->stored_bytes, size, sizeof size));
     uint64_t whole = decoded_bytes(v);
-    if (c->stored_bytes > 0 && whole > 0 && !s->raw && c->present == c->total)
+    if (c->stored_bytes > 0 && whole > 0 && !is_uncompressed(s) && c->present == c->total)
         cm_cli_out_format(p->out, " of %s (%.1f : 1)", cm_cli_size_text(whole, size, sizeof size),
                           (double)whole / (double)c->stored_bytes);
 }
@@ -166,7 +172,7 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
         cm_cli_out_text(p->out, ", shards ");
         put_lengths(p->out, s->shards, ndim);
     }
-    if (s->raw) {
+    if (is_uncompressed(s)) {
         cm_cli_out_text(p->out, ", uncompressed");
     } else if (s->codecs && *s->codecs) {
         cm_cli_out_text(p->out, ", ");

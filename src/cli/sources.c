@@ -173,15 +173,13 @@ static int select_part(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return 0;
 }
 
-static int open_one(cm_cli *cli, const char *name, cm_dataset **out, cm_error *err)
+static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
 {
     int ret = cm_cli_check(cli, err);
-    if (ret == 0)
-        ret = cm_cli_open(cli, name, out, err);
     if (ret == 0 && selects_part(&cli->args))
-        ret = select_part(cli, out, err);
+        ret = select_part(cli, ds, err);
     if (ret == 0)
-        ret = cm_cli_require_readable(cli, *out, err);
+        ret = cm_cli_require_readable(cli, *ds, err);
     return ret;
 }
 
@@ -225,14 +223,15 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     s->opened = calloc(s->names.n, sizeof *s->opened);
     if (!s->opened)
         return cm_error_set(err, CM_ENOMEM, "out of memory for %zu sources", s->names.n);
-    for (size_t i = 0; i < s->names.n; i++) {
-        int ret = open_one(cli, s->names.items[i], &s->opened[i], err);
-        if (ret < 0)
-            return ret;
-    }
+    int ret = cm_dataset_open_all(cli->ctx, cm_cli_list_items(&s->names), s->names.n,
+                                  cli->args.format, s->opened, err);
+    for (size_t i = 0; i < s->names.n && ret == 0; i++)
+        ret = choose_one(cli, &s->opened[i], err);
+    if (ret < 0)
+        return ret;
     s->dataset = s->opened[0];
     if (s->names.n > 1) {
-        int ret = join(cli, s, err);
+        ret = join(cli, s, err);
         if (ret < 0)
             return ret;
     }

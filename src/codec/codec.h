@@ -134,6 +134,34 @@ int cm_codec_new_shuffle(uint32_t typesize, cm_codec **out, cm_error *err);
 int cm_codec_new_crc32c(cm_codec **out, cm_error *err);
 int cm_codec_new_fletcher32(cm_codec **out, cm_error *err);
 
+/* ---- filters of HDF5 that no Zarr store has: they decode and cannot encode (cls->encode, describe
+ * and parse are NULL). Their parameters are those of the filter message; ones that cannot be are
+ * CM_EDATA. ---- */
+
+/* h5py's lzf (32000); the registered lz4 (32004). */
+int cm_codec_new_lzf(cm_codec **out, cm_error *err);
+int cm_codec_new_lz4_hdf5(cm_codec **out, cm_error *err);
+
+typedef enum cm_bitshuffle_inner {
+    CM_BITSHUFFLE_PLAIN,
+    CM_BITSHUFFLE_LZ4,
+    CM_BITSHUFFLE_ZSTD
+} cm_bitshuffle_inner;
+
+/* The registered bitshuffle (32008). cell: bytes; block: cells, 0 for the rule. */
+int cm_codec_new_bitshuffle_hdf5(uint32_t cell, uint32_t block, cm_bitshuffle_inner inner,
+                                 cm_codec **out, cm_error *err);
+
+/* szip (4): options mask, pixels of a block, bits of a pixel, pixels of a scanline. */
+int cm_codec_new_szip(uint32_t options, uint32_t block, uint32_t bits, uint32_t scanline,
+                      cm_codec **out, cm_error *err);
+
+/* nbit (5) and scaleoffset (6). */
+int cm_codec_new_nbit(const uint32_t *values, size_t nvalues, cm_codec **out, cm_error *err);
+int cm_codec_new_scaleoffset(const uint32_t *values, size_t nvalues, cm_codec **out, cm_error *err);
+
+/* ---------------------------------------------------------------------------------------------- */
+
 /* Parse the command line's NAME[:ARG]...: "blosc:zstd:5:shuffle", "zstd:3", "gzip:6", "zlib:6",
  * "lz4:1", "lz4", "none" (*out = NULL). dtype chooses blosc's typesize. CM_EINVAL with the known
  * names in the hint. */

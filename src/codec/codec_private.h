@@ -12,6 +12,11 @@ extern const cm_codec_class cm_class_adler32, cm_class_blosc, cm_class_bz2, cm_c
 extern const cm_codec_class cm_class_astype, cm_class_bitround, cm_class_delta,
     cm_class_fixedscaleoffset, cm_class_quantize;
 
+/* Those that only HDF5 files have: they decode, but neither encode nor have a configuration, and
+ * the registry does not know them. */
+extern const cm_codec_class cm_class_bitshuffle_hdf5, cm_class_lz4_hdf5, cm_class_lzf,
+    cm_class_nbit, cm_class_scaleoffset, cm_class_szip;
+
 /* A zeroed codec of nbytes bytes, whose first member is a cm_codec. */
 int cm_codec_alloc(const cm_codec_class *cls, size_t nbytes, void *out, cm_error *err);
 

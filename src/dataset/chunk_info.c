@@ -8,15 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "array/compose.h"
 #include "base/bytes.h"
 #include "dataset/dataset_private.h"
 
-static int check_coord(const cm_array *a, const int64_t *coord, bool strided, cm_error *err)
+/* shape: of the variable, whose chunks are those of a. */
+static int check_coord(const cm_array *a, const int64_t *shape, const int64_t *coord, bool strided,
+                       cm_error *err)
 {
     const int64_t *chunk = cm_chunked_chunk(a);
     for (int k = 0; k < a->ndim; k++) {
-        int64_t grid = strided ? 1 : cm_ceil_div(a->shape[k], chunk[k]);
+        int64_t grid = strided ? 1 : cm_ceil_div(shape[k], chunk[k]);
         if (coord[k] < 0 || coord[k] >= grid)
             return cm_error_set(err, CM_EINVAL,
                                 "chunk coordinate %lld on axis %d is outside the grid of %lld",
@@ -55,14 +56,18 @@ static int of_strided(const cm_array *a, uint64_t offset, cm_chunk_info *out, cm
     return 0;
 }
 
-static int of_chunked(const cm_array *a, const int64_t *coord, cm_chunk_info *out, cm_error *err)
+static int of_chunked(const cm_array *a, const int64_t *shape, const int64_t *coord,
+                      cm_chunk_info *out, cm_error *err)
 {
     uint64_t offset, limit;
     const int64_t *strides;
     bool strided = cm_table_is_strided(cm_chunked_table(a), &offset, &strides, &limit);
-    int r = check_coord(a, coord, strided, err);
+    int r = check_coord(a, shape, coord, strided, err);
     if (r)
         return r;
+    for (int k = 0; k < a->ndim && !strided; k++)
+        if (coord[k] >= cm_ceil_div(a->shape[k], cm_chunked_chunk(a)[k]))
+            return 0; /* the variable is longer than what was stored of it */
     if (strided)
         return of_strided(a, offset, out, err);
     cm_location at;
@@ -96,17 +101,17 @@ int cm_variable_chunk_info(cm_context *ctx, const cm_variable *v, const int64_t 
         return v->problem ? v->problem->code
                           : cm_error_set(err, CM_EUNSUP, "the variable has no array");
     }
-    /* Other values (text out of characters, say), the same chunks. */
+    /* Other values (text out of characters, say), or more of them: the same chunks. */
     const cm_array *a = v->array;
-    for (const cm_array *src = a; src; src = cm_array_map_source(src))
-        a = src;
+    while (a->vt->first_is_whole)
+        a = a->vt->first(a);
     if (!cm_array_is_chunked(a)) {
         cm_error_set(err, CM_EUNSUP, "the variable is put together (%s): no chunks of its own",
                      a->vt->kind);
         cm_error_variable(err, v->path);
         return CM_EUNSUP;
     }
-    int r = of_chunked(a, coord, out, err);
+    int r = of_chunked(a, v->array->shape, coord, out, err);
     if (r) {
         cm_error_object(err, v->group->dataset->uri);
         cm_error_variable(err, v->path);

@@ -151,8 +151,10 @@ static int check_neighbours(const extent *e, size_t n, int direction, cm_error *
         text_of(&e[k], &e[k].first, a, sizeof a);
         text_of(&e[k - 1], &e[k - 1].last, b, sizeof b);
         if (c == 0 || cm_number_compare(&e[k].first, &e[k - 1].first) == 0)
-            return cm_join_refuse(e[k].v, "select a part of one of them with --isel or --sel", err,
-                                  "the coordinate value %s is also in %s", a,
+            return cm_join_refuse(e[k].v,
+                                  "select a part of one of them with --isel or --sel, or leave the "
+                                  "coordinate out with --skip: then the order given is kept",
+                                  err, "the coordinate value %s is also in %s", a,
                                   cm_join_file(e[k - 1].v));
         return cm_join_refuse(e[k].v, "select a part of one of them with --isel or --sel", err,
                               "the coordinate begins at %s, inside of %s, which goes to %s", a,

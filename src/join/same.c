@@ -1,10 +1,11 @@
 /* join/same.c: the values of static variables, compared across files.
  *
  * Latitudes and land masks must be the same in all files of an archive, and nobody checks. Here
- * they are read and compared bit for bit: the outer loop goes over blocks of the first array (whole
- * chunk rows where that fits BLOCK_NBYTES, so that no chunk is decoded twice), the inner one over
- * the other files on all threads. So the first is read once, memory is one block per thread and
- * one, and small variables, the usual case, cost one read per file.
+ * they are read and compared bit for bit (but a NaN equals every NaN): the outer loop goes over
+ * blocks of the first array (whole chunk rows where that fits BLOCK_NBYTES, so that no chunk is
+ * decoded twice), the inner one over the other files on all threads. So the first is read once,
+ * memory is one block per thread and one, and small variables, the usual case, cost one read per
+ * file.
  *
  * Buffers come from malloc and not from the budget: the reads inside take what they need at the
  * root, and nobody may take more while holding some. Strings are charged as they are read, so there

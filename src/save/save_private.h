@@ -125,8 +125,8 @@ void cm_spill_consumed(struct cm_spill *spill, int64_t task);
 void cm_spill_close(struct cm_spill *spill);
 
 /* stream.c: one phase 1 task of a part with a slab. rows: how many a slab should have, 0 when
- * chunks cannot be encoded so, or it would save little; nbytes: of everything that a task then
- * takes. */
+ * chunks cannot be encoded so, or it would save little; nbytes: of what a task then takes beside its
+ * slab. */
 int64_t cm_stream_rows(const cm_part *part);
 uint64_t cm_stream_worker_nbytes(const cm_part *part);
 int cm_stream_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, cm_tally *tally,

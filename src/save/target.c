@@ -138,7 +138,8 @@ static bool exists_in(const char *directory, const char *name)
 
 static bool is_zarr(const char *path)
 {
-    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray");
+    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray") ||
+           exists_in(path, ".zmetadata");
 }
 
 static bool is_empty_directory(const char *path)
@@ -293,9 +294,26 @@ const char *cm_target_uri(const cm_target *t)
     return t->path;
 }
 
+/* What was to be replaced may have gone while the save ran, or be something else now: only Zarr
+ * stores are ever removed. */
+static int look_again(cm_target *t, cm_error *err)
+{
+    struct stat st;
+    if (!t->replaces || is_zarr(t->path))
+        return 0;
+    if (lstat(t->path, &st) != 0 && errno == ENOENT) {
+        t->replaces = false;
+        return 0;
+    }
+    cm_error_set(err, CM_EEXIST, "it is no Zarr store any more, and is not replaced");
+    return cm_error_object(err, t->path), CM_EEXIST;
+}
+
 int cm_target_commit(cm_target *t, cm_error *err)
 {
     int r = t->store->vt->sync(t->store, err);
+    if (!r)
+        r = look_again(t, err);
     if (r)
         return r;
     if (t->replaces) {

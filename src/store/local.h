@@ -55,6 +55,5 @@ uint64_t cm_local_host(void);
 int cm_local_list(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
 int cm_local_del(cm_store *s, const char *key, cm_error *err);
 int cm_local_del_prefix(cm_store *s, const char *prefix, cm_error *err);
-int cm_local_sweep(cm_local *s, const char *prefix, int64_t max_age_s, cm_error *err);
 
 #endif

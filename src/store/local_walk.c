@@ -1,21 +1,17 @@
-/* store/local_walk.c: a directory as a store: listing, deleting, sweeping.
+/* store/local_walk.c: a directory as a store: listing, deleting.
  *
- * Deleting and sweeping go down with openat and never follow a symbolic link, so that they stay
- * below the store whatever somebody puts into it meanwhile; a link itself is removed. Listing and
- * reading do follow links: archives are often farms of links. Depth is limited: one descriptor is
- * open per level.
+ * Deleting goes down with openat and never follows a symbolic link, so that it stays below the
+ * store whatever somebody puts into it meanwhile; a link itself is removed. Listing and reading do
+ * follow links: archives are often farms of links. Depth is limited: one descriptor is open per
+ * level.
  *
  * Others may add and remove files at the same time. What is gone already is no error; a directory
  * that got new files while it was emptied is emptied again, a few times.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/context_private.h"
@@ -49,6 +45,22 @@ static struct dirent *next_entry(DIR *dir, int *e)
     return d;
 }
 
+/* The entry cannot be looked at, for reason e. One that is gone since is no error. A link to
+ * nothing is one: what lay there (an array on a disk that is not mounted) must not just be missing.
+ */
+static int fail_entry(int dir, const char *path, const char *name, int e, cm_error *err)
+{
+    struct stat st;
+    if (!is_absent(e))
+        return fail_os(err, e, path, name, "cannot look at it");
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && is_absent(errno))
+        return 0;
+    if (!S_ISLNK(st.st_mode))
+        return fail_os(err, e, path, name, "cannot look at it");
+    cm_error_set(err, CM_EIO, "%s is a link to nothing", name);
+    return cm_error_object(err, path), CM_EIO;
+}
+
 int cm_local_list(cm_store *base, const char *prefix, cm_list_fn fn, void *user, cm_error *err)
 {
     cm_local *s = (cm_local *)base;
@@ -65,8 +77,7 @@ int cm_local_list(cm_store *base, const char *prefix, cm_list_fn fn, void *user,
         if (strstr(d->d_name, CM_TEMPORARY_MARK))
             continue;
         if (fstatat(dirfd(dir), d->d_name, &st, 0) != 0) {
-            if (!is_absent(errno) && errno != ELOOP) /* gone since, or a link to nowhere */
-                r = fail_os(err, errno, path, d->d_name, "cannot look at it");
+            r = fail_entry(dirfd(dir), path, d->d_name, errno, err);
             continue;
         }
         if (S_ISDIR(st.st_mode))
@@ -94,8 +105,6 @@ int cm_local_del(cm_store *base, const char *key, cm_error *err)
 /* What a walk does in every directory. */
 typedef struct walk {
     cm_local *s;
-    bool sweep; /* only stale temporaries, else everything */
-    time_t before;
     cm_error *err;
 } walk;
 
@@ -113,32 +122,6 @@ static int open_dir(int at, const char *name, DIR **out)
     return 0;
 }
 
-/* Whether name is a temporary of a writer that is not known to live. */
-static bool is_orphan(const cm_local *s, const char *name)
-{
-    const char *mark = NULL;
-    for (const char *m = name; (m = strstr(m, CM_TEMPORARY_MARK)); m++)
-        mark = m;
-    if (!mark)
-        return false;
-    const char *at = mark + strlen(CM_TEMPORARY_MARK);
-    if (strspn(at, "0123456789abcdef") != 16 || at[16] != '-')
-        return false;
-    uint64_t host = strtoull(at, NULL, 16);
-    at += 17;
-    size_t digits = strspn(at, "0123456789");
-    if (digits == 0 || digits > 10 || at[digits] != '-')
-        return false;
-    long long pid = strtoll(at, NULL, 10);
-    at += digits + 1;
-    digits = strspn(at, "0123456789");
-    if (digits == 0 || at[digits])
-        return false;
-    if (host != s->host)
-        return true;
-    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
 static int walk_dir(walk *w, DIR *dir, const char *path, int depth);
 
 /* One entry of a directory: go into it or remove it. */
@@ -148,13 +131,10 @@ static int walk_entry(walk *w, DIR *dir, const char *path, const char *name, int
     int fd = dirfd(dir);
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return is_absent(errno) ? 0 : fail_os(w->err, errno, path, name, "cannot look at it");
-    if (!S_ISDIR(st.st_mode)) {
-        if (w->sweep && !(S_ISREG(st.st_mode) && st.st_mtime < w->before && is_orphan(w->s, name)))
-            return 0;
+    if (!S_ISDIR(st.st_mode))
         return unlinkat(fd, name, 0) == 0 || is_absent(errno)
                    ? 0
                    : fail_os(w->err, errno, path, name, "cannot delete");
-    }
     char below[CM_LOCAL_PATH_ROOM];
     int n = snprintf(below, sizeof below, "%s/%s", path, name);
     if (n < 0 || (size_t)n >= sizeof below || depth == MAX_DEPTH)
@@ -167,7 +147,7 @@ static int walk_entry(walk *w, DIR *dir, const char *path, const char *name, int
             return is_absent(e) ? 0 : fail_os(w->err, e, below, NULL, "cannot open");
         int r = walk_dir(w, child, below, depth + 1);
         closedir(child);
-        if (r || w->sweep || unlinkat(fd, name, AT_REMOVEDIR) == 0 || is_absent(errno))
+        if (r || unlinkat(fd, name, AT_REMOVEDIR) == 0 || is_absent(errno))
             return r;
         if ((errno != ENOTEMPTY && errno != EEXIST) || pass == PASSES)
             return fail_os(w->err, errno, below, NULL, "cannot delete");
@@ -208,19 +188,4 @@ int cm_local_del_prefix(cm_store *base, const char *prefix, cm_error *err)
         if ((errno != ENOTEMPTY && errno != EEXIST) || pass == PASSES)
             return fail_os(err, errno, path, NULL, "cannot delete");
     }
-}
-
-int cm_local_sweep(cm_local *s, const char *prefix, int64_t max_age_s, cm_error *err)
-{
-    walk w = {.s = s, .sweep = true, .before = time(NULL) - max_age_s, .err = err};
-    char path[CM_LOCAL_PATH_ROOM];
-    int r = cm_local_key_path(s, prefix, path, err);
-    if (r)
-        return r;
-    DIR *dir = opendir(path);
-    if (!dir)
-        return is_absent(errno) ? 0 : fail_os(err, errno, path, NULL, "cannot open");
-    r = walk_dir(&w, dir, path, 0);
-    closedir(dir);
-    return r;
 }

@@ -29,11 +29,6 @@ const char *cm_store_local_path(const cm_store *s)
     return s->vt == &cm_local_vt ? ((const cm_local *)s)->path : NULL;
 }
 
-int cm_store_sweep_temporaries(cm_store *s, const char *prefix, int64_t max_age_s, cm_error *err)
-{
-    return s->vt == &cm_local_vt ? cm_local_sweep((cm_local *)s, prefix, max_age_s, err) : 0;
-}
-
 int cm_store_check_key(const char *key, cm_error *err)
 {
     const char *wrong = NULL;

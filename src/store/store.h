@@ -87,7 +87,8 @@ typedef struct cm_store_vt {
      * too. */
     int (*del_prefix)(cm_store *s, const char *prefix, cm_error *err);
 
-    /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. */
+    /* Direct children of prefix ("" for the top), unordered. An absent prefix has none. A link to
+     * nothing among them is CM_EIO. */
     int (*list)(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
 
     /* Make what was put under CM_DURABLE_DIR durable: fsync of directories touched since. */
@@ -116,19 +117,13 @@ int cm_store_check_absent(cm_store *s, const char *key, cm_error *err);
 /* Path of the directory when the store is local, else NULL. */
 const char *cm_store_local_path(const cm_store *s);
 
-/* Remove temporaries ("*.cm-tmp-*") that dead writers left below prefix: older than max_age_s
- * seconds and not of a process that runs on this host (host and pid are in the name). Whether a
- * writer on another host lives cannot be seen: max_age_s has to cover its longest put. Local stores
- * only; else nothing. */
-int cm_store_sweep_temporaries(cm_store *s, const char *prefix, int64_t max_age_s, cm_error *err);
-
 /* Whole object into a new malloc'ed, NUL-terminated buffer of at most max bytes (CM_ELIMIT above).
  * For metadata. */
 int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
                        cm_error *err);
 
 /* CM_EINVAL unless key obeys the rules above. A part that contains ".cm-tmp-" is refused too: list
- * would hide it and sweeping remove it. */
+ * would hide it. */
 int cm_store_check_key(const char *key, cm_error *err);
 
 #endif

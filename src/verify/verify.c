@@ -1,5 +1,7 @@
 /* verify/verify.c: a store looked at chunk by chunk, as JSON (see verify_array.c). */
 #include "chunkmill/verify.h"
+
+#include "base/context_private.h"
 #include "dataset/dataset_private.h"
 #include "verify/verify_array.h"
 
@@ -75,6 +77,34 @@ static int verify_group(verify_run *v, const cm_group *g, cm_error *err)
     return ret;
 }
 
+/* References: is every file there, and what it was when they were made? */
+static int verify_sources(verify_run *v, cm_paths *paths, cm_json *root, cm_error *err)
+{
+    cm_json *list = cm_json_new_array(v->doc), *all = cm_json_new_object(v->doc);
+    int64_t bad = 0;
+    size_t n = cm_paths_count(paths);
+    for (size_t i = 0; i < n; i++) {
+        cm_error why = {0};
+        const char *key;
+        int ret = cm_context_check(v->ctx, err);
+        if (ret)
+            return ret;
+        if (cm_paths_key(paths, (uint32_t)i, &key, &why) == 0)
+            continue;
+        cm_json *o = bad++ < CM_VERIFY_FIRST ? cm_json_new_object(v->doc) : NULL;
+        if (bad <= CM_VERIFY_FIRST &&
+            (cm_json_set_string(v->doc, o, "name", cm_paths_name(paths, (uint32_t)i)) ||
+             cm_json_set_string(v->doc, o, "message", why.message) || cm_json_add(v->doc, list, o)))
+            return no_memory(err);
+    }
+    v->ok &= bad == 0;
+    if (cm_json_set_int64(v->doc, all, "count", (int64_t)n) ||
+        cm_json_set_int64(v->doc, all, "bad", bad) || cm_json_set(v->doc, all, "bad_first", list) ||
+        cm_json_set(v->doc, root, "sources", all))
+        return no_memory(err);
+    return 0;
+}
+
 int cm_verify(cm_context *ctx, cm_dataset *ds, cm_verify_level level, bool strict,
               cm_json_doc **out, cm_error *err)
 {
@@ -89,6 +119,8 @@ int cm_verify(cm_context *ctx, cm_dataset *ds, cm_verify_level level, bool stric
     v.arrays = cm_json_new_array(v.doc);
     cm_json_doc_set_root(v.doc, root);
     ret = verify_group(&v, cm_dataset_root(ds), err);
+    if (ret == 0 && ds->sources)
+        ret = verify_sources(&v, ds->sources, root, err);
     if (ret == 0 && (cm_json_set_bool(v.doc, root, "ok", v.ok) ||
                      cm_json_set_string(v.doc, root, "level",
                                         level == CM_VERIFY_DECODE ? "decode" : "presence") ||

@@ -202,6 +202,8 @@ def hdf5_feature(plist):
             values = [*values, 5, 1, 0][:7] if len(values) < 7 else values
             label += " " + ["blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"][values[6]]
             label += " " + ["noshuffle", "shuffle", "bitshuffle"][values[5]]
+        if code == 32008 and len(values) > 4:
+            label += {2: " lz4", 3: " zstd"}.get(values[4], "")
         labels.append(label)
     return ", ".join(labels)
 

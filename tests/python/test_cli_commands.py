@@ -8,11 +8,12 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
-from cli_program import COMMANDS, demo, environment, fails, here, ok, program, run, tas
+from cli_program import COMMANDS, ROOT, demo, environment, fails, here, ok, program, run, tas
 
 netCDF4 = pytest.importorskip("netCDF4")
 zarr = pytest.importorskip("zarr")
@@ -490,6 +491,26 @@ def test_unjoinable(here):
     assert sorted(os.listdir(here)) == ["other.nc", *YEARS]
 
 
+def test_info_of_variables_shorter_than_their_dimension(tmp_path):
+    """In netCDF-4 the rest is fill; the chunks are those that there are."""
+    netCDF4 = pytest.importorskip("netCDF4")
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as nc:
+        nc.createDimension("time", None)
+        nc.createDimension("x", 6)
+        v = nc.createVariable("short", "f4", ("time", "x"), chunksizes=(2, 6), zlib=True)
+        v[:3] = np.arange(18).reshape(3, 6)
+        nc.createVariable("long", "i2", ("time", "x"), chunksizes=(4, 3))[:10] = 1
+    lines = ok("info", "--chunks", "a.nc", cwd=tmp_path).stdout.splitlines()
+    short = next(l for i, l in enumerate(lines) if "short(" in lines[i - 1])
+    assert "chunks 2 x 6, shuffle:4 zlib:4, 2 of 5 chunks, " in short
+    assert "chunks 4 x 3, uncompressed, 6 of 6 chunks, 144 B" in "\n".join(lines)
+    listed = ok("info", "--chunk-list", "short", "a.nc", cwd=tmp_path).stdout.splitlines()
+    assert [l.split("\t")[0] for l in listed] == ["# chunk", "0,0", "1,0"]
+    ok("rechunk", "a.nc", "a.zarr", "--codec", "keep", cwd=tmp_path)
+    assert "shuffle:4 zlib:4" in ok("info", "a.zarr", "--vars", "short", cwd=tmp_path).stdout
+    ok("diff", "a.nc", "a.zarr", cwd=tmp_path)
+
+
 def test_diff_prints_float32_as_values_does(tmp_path):
     for name, value in (("a", 0.1), ("b", np.nan)):
         z = zarr.create_array(tmp_path / name, name="v", shape=(1,), dtype="f4")
@@ -620,9 +641,11 @@ def examples():
         yield from (l.strip() for l in text.splitlines() if not l.startswith("  #"))
 
 
-def test_examples_work_when_pasted(here):
-    """In order, in one directory: later ones may use what earlier ones made."""
-    bin = here.parent / "bin"
+def test_examples_work_when_pasted(tmp_path):
+    """With the files that make demo makes, in order: later ones may use what earlier ones made."""
+    here, bin = tmp_path / "demo", tmp_path / "bin"
+    here.mkdir()
+    subprocess.run([sys.executable, ROOT / "tools/make_tas.py", here], check=True)
     path = os.pathsep.join([str(bin), os.environ["PATH"]])
     bin.mkdir()
     (bin / "chunkmill").symlink_to(os.path.abspath(program()))

@@ -169,7 +169,7 @@ def test_bash_completes():
     assert complete("chunkmill", "re") == ["rechunk"]
     assert complete("chunkmill", "rechunk", "--ch") == ["--chunks"]
     assert complete("chunkmill", "rechunk", "--mode", "s") == ["sweep", "spill"]
-    assert complete("chunkmill", "help", "v") == ["values", "verify"]
+    assert complete("chunkmill", "help", "v") == ["values", "virtualize", "verify"]
     assert complete("chunkmill", "rechunk", "--chunks", "") == []
 
 

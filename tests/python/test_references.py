@@ -1,5 +1,6 @@
 """References that kerchunk and VirtualiZarr write, read by chunkmill, against the files themselves."""
 
+import base64
 import json
 import os
 import warnings
@@ -90,6 +91,18 @@ def test_templates(days, tmp_path, ok):
     ok("diff", *days, write(tmp_path / "t.json", refs))
 
 
+def test_keys_of_no_chunk(tmp_path, ok):
+    """Chunk keys that do not fit the metadata are left out by every reader, but not silently here."""
+    zarray = {"zarr_format": 2, "shape": [2, 2], "chunks": [1, 2], "dtype": "<i2", "compressor": None,
+              "fill_value": -7, "order": "C", "filters": None}
+    for keys, odd in (("0.0", "1.0"), 0), (("0/0", "1/0"), 2), (("0.0", "1"), 1):
+        refs = {".zgroup": {"zarr_format": 2}, "v/.zarray": zarray, "v/.zattrs": {}, "v/notes": "x"}
+        for k, key in enumerate(keys):
+            refs["v/" + key] = "base64:" + base64.b64encode(np.array([k, k], "<i2").tobytes()).decode()
+        done = ok("values", write(tmp_path / "k.json", refs), "v", "--json")
+        assert (f"{odd} references have keys" in done.err) == (odd > 0), done.err
+
+
 @pytest.mark.parametrize("engine", ["fastparquet", "pyarrow"])
 @pytest.mark.parametrize("record_size", [3, 100000])
 def test_kerchunk_parquet(days, tmp_path, ok, engine, record_size):
@@ -101,8 +114,6 @@ def test_kerchunk_parquet(days, tmp_path, ok, engine, record_size):
     entries = combined(days, 60)["refs"].items()
     for key, value in sorted(entries, key=lambda e: ".z" not in e[0]):  # metadata first
         if isinstance(value, str) and not key.rsplit("/", 1)[-1].startswith(".z"):
-            import base64
-
             value = base64.b64decode(value[7:]) if value.startswith("base64:") else value.encode()
         out[key] = value
     out.flush()
@@ -155,6 +166,32 @@ def test_parquet_of_any_make(days, tmp_path, ok, codec, version):
                             data_page_version=version, use_dictionary=part != 1, row_group_size=3 + part)
     got = json.loads(ok("values", where, "v", "--json").out)
     assert np.ravel(got["values"] if isinstance(got, dict) else got).tolist() == want[:40]
+
+
+def test_parquet_of_too_few_rows(tmp_path, ok, run):
+    """Rows that are not there are not chunks that were never written."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    zarray = {"zarr_format": 2, "shape": [10], "chunks": [1], "dtype": "<i2", "compressor": None,
+              "fill_value": -7, "order": "C", "filters": None}
+    where = tmp_path / "r.parq"
+    (where / "v").mkdir(parents=True)
+    (where / ".zmetadata").write_text(json.dumps({"record_size": 8, "metadata": {
+        ".zgroup": {"zarr_format": 2}, "v/.zarray": zarray, "v/.zattrs": {"_ARRAY_DIMENSIONS": ["x"]}}}))
+
+    def part(number, rows):
+        raw = arrow.array([np.array([10 * number + i], "<i2").tobytes() for i in range(rows)], arrow.binary())
+        parquet.write_table(arrow.table({"raw": raw}), where / "v" / f"refs.{number}.parq")
+
+    for rows in (8, 7), (8, 8), (8, 2):  # the last file may be padded, and need not be
+        part(0, rows[0])
+        part(1, rows[1])
+        assert json.loads(ok("values", where, "v", "--json").out) == [*range(8), 10, 11]
+    for rows in (7, 8), (8, 1), (1, 2):
+        part(0, rows[0])
+        part(1, rows[1])
+        done = run("values", where, "v")
+        assert done.code == 3 and "are needed" in done.err, done.err
 
 
 def test_virtualizarr(days, tmp_path, ok):

@@ -25,14 +25,16 @@ static int add(cm_h5_reader *r, cm_h5_attributes *out, unsigned flags, const uin
 {
     if (out->n == MAX_ATTRIBUTES)
         return cm_error_set(err, CM_ELIMIT, "object has more than %d attributes", MAX_ATTRIBUTES);
-    if (flags & CM_H5_SHARED)
-        return cm_error_set(err, CM_EUNSUP, "attribute is in HDF5's shared message heap");
+    cm_h5_cursor c;
+    int rc = cm_h5_message_bytes(r, CM_H5_ATTRIBUTE, flags, data, nbytes, &c, err);
+    if (rc)
+        return rc;
     if (cm_grow(&out->items, &out->capacity, out->n + 1, sizeof *out->items, err))
         return CM_ENOMEM;
     cm_h5_attribute *a = &out->items[out->n];
     cm_error why;
     why.code = 0;
-    int rc = cm_h5_attribute_parse(r, data, nbytes, a, &why);
+    rc = cm_h5_attribute_parse(r, c.p, cm_h5_left(&c), a, &why);
     if (rc == CM_EUNSUP && a->name) { /* stays visible, without a value */
         a->type = (cm_h5_type){.cls = UINT8_MAX};
         snprintf(a->type.why, sizeof a->type.why, "%.95s", why.message);
@@ -55,9 +57,9 @@ static int dense_attribute(void *user, const uint8_t *record, size_t n, cm_error
         return cm_error_set(err, CM_EDATA, "attribute record is malformed");
     const uint8_t *data;
     size_t nbytes;
-    if (record[8] & CM_H5_SHARED)
-        return cm_error_set(err, CM_EUNSUP, "attribute is in HDF5's shared message heap");
-    int rc = cm_h5_fractal_get(d->r, &d->heap, record, 8, &data, &nbytes, err);
+    int rc = record[8] & CM_H5_SHARED
+                 ? cm_h5_shared_message(d->r, CM_H5_ATTRIBUTE, record, 8, &data, &nbytes, err)
+                 : cm_h5_fractal_get(d->r, &d->heap, record, 8, &data, &nbytes, err);
     return rc ? rc : add(d->r, d->out, 0, data, nbytes, cm_load_le32(record + 9), err);
 }
 

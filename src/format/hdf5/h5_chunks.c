@@ -61,28 +61,30 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
     if (addr == CM_H5_UNDEF)
         return 0;
     bool partial = false;
+    int64_t inside[CM_MAX_DIMS] = {0}; /* the axes of an array type have one chunk */
     for (int i = 0; i < spec->index_ndim; i++)
         if (coord[i] >= sink->grid[i])
             return 0;
     for (int i = 0; i < spec->index_ndim; i++)
         partial = partial || coord[i] * spec->chunk[i] > spec->shape[i] - spec->chunk[i];
+    memcpy(inside, coord, (size_t)spec->index_ndim * sizeof *coord);
     if (partial && spec->layout.edges_unfiltered)
         mask = UINT32_MAX;
     char where[256];
     uint64_t offset;
     if (!cm_add_u64(f->base, addr, &offset) || offset > f->size || nbytes > f->size - offset) {
-        coord_text(spec, coord, where, sizeof where);
+        coord_text(spec, inside, where, sizeof where);
         return cm_error_set(err, CM_EDATA,
                             "chunk (%s) at %" PRIu64 " (%" PRIu64 " bytes) is not inside the file",
                             where, addr, nbytes);
     }
     if (spec->unknown) {
-        coord_text(spec, coord, where, sizeof where);
+        coord_text(spec, inside, where, sizeof where);
         int rc = translate_mask(spec, where, &mask, err);
         if (rc)
             return rc;
     }
-    return cm_listed_add(sink->listed, coord, offset, nbytes, mask, err);
+    return cm_listed_add(sink->listed, inside, offset, nbytes, mask, err);
 }
 
 static int load_index(cm_h5_chunk_sink *sink, cm_error *err)
@@ -187,6 +189,52 @@ int cm_h5_chunks_load(cm_table *t, cm_error *err)
 {
     cm_table *loaded;
     return ensure((lazy *)t, &loaded, err);
+}
+
+/* ---- more axes ------------------------------------------------------------------------------- */
+
+typedef struct lifted {
+    cm_table base;
+    cm_table *inner;
+    int ndim, from[CM_MAX_DIMS];
+} lifted;
+
+static int lifted_locate(const cm_table *base, const int64_t *coord, cm_location *out,
+                         cm_error *err)
+{
+    const lifted *t = (const lifted *)base;
+    int64_t own[CM_MAX_DIMS] = {0};
+    for (int i = 0; i < t->ndim; i++)
+        if (t->from[i] >= 0)
+            own[t->from[i]] = coord[i];
+    return t->inner->locate(t->inner, own, out, err);
+}
+
+static uint64_t lifted_max_nbytes(const cm_table *base)
+{
+    const cm_table *inner = ((const lifted *)base)->inner;
+    return inner->max_nbytes ? inner->max_nbytes(inner) : 0;
+}
+
+static void lifted_free(cm_table *base)
+{
+    lifted *t = (lifted *)base;
+    t->inner->free(t->inner);
+    free(t);
+}
+
+int cm_h5_lifted_table_new(cm_table *inner, int ndim, const int *from, cm_table **out,
+                           cm_error *err)
+{
+    lifted *t = cm_calloc(1, sizeof *t, err);
+    if (!t)
+        return CM_ENOMEM;
+    t->base = (cm_table){lifted_locate, lifted_free, lifted_max_nbytes};
+    t->inner = inner;
+    t->ndim = ndim;
+    memcpy(t->from, from, (size_t)ndim * sizeof *from);
+    *out = &t->base;
+    return 0;
 }
 
 /* ---- nothing --------------------------------------------------------------------------------- */

@@ -1,9 +1,11 @@
 /* format/hdf5/h5_datatype.c: datatype messages.
  *
- * A datatype is taken apart as far as cells can be read: integers, IEEE floats, strings, the two
- * conventions of h5py for what HDF5 lacks (bool is an enum FALSE = 0, TRUE = 1 over int8; complex
- * is a compound of two floats r and i). Everything else is parsed to its end, so that what follows
- * it is found, and gets a `why` that names it. Nested types are followed to 16 levels.
+ * A datatype is taken apart as far as cells can be read: integers, IEEE floats, strings, enums (as
+ * their numbers), bit fields (as unsigned integers), arrays of these (as more axes), complex
+ * numbers, and the two conventions of h5py for what HDF5 lacked (bool is an enum FALSE = 0, TRUE =
+ * 1 over int8; complex is a compound of two floats r and i). Everything else is parsed to its end,
+ * so that what follows it is found, and gets a `why` that names it. Nested types are followed to 16
+ * levels.
  */
 #include <stdio.h>
 
@@ -35,11 +37,15 @@ static int parse_fixed(cm_h5_cursor *c, uint32_t bits, cm_h5_type *t, cm_error *
     if (c->bad)
         return malformed(err, "integer");
     t->big_endian = bits & 1;
-    t->kind = integer_kind(t->size, bits >> 3 & 1);
-    if (t->kind == CM_NONE || offset != 0 || precision != 8 * t->size) {
+    t->kind = integer_kind(t->size, t->cls == CM_H5_FIXED && bits >> 3 & 1);
+    bool fits = precision > 0 && (uint32_t)precision + offset <= 8 * t->size;
+    if (t->kind == CM_NONE || !fits) {
         t->kind = CM_NONE;
-        snprintf(t->why, sizeof t->why, "%u-bit integer at bit %u of %u bytes", precision, offset,
-                 t->size);
+        snprintf(t->why, sizeof t->why, "%u-bit %s at bit %u of %u bytes", precision,
+                 t->cls == CM_H5_FIXED ? "integer" : "bitfield", offset, t->size);
+    } else if (precision != 8 * t->size) {
+        t->narrow_bits = (uint8_t)precision;
+        t->narrow_shift = (uint8_t)offset;
     }
     return 0;
 }
@@ -134,6 +140,9 @@ static int parse_enum(cm_h5_cursor *c, uint32_t bits, int version, int depth, cm
     if (rc)
         return rc;
     const char *first = "", *second = "";
+    t->nnames = (uint16_t)n;
+    t->names_padded = version < 3;
+    t->names = c->p;
     for (unsigned i = 0; i < n; i++) {
         const char *name = take_name(c, version);
         if (i == 0)
@@ -148,11 +157,15 @@ static int parse_enum(cm_h5_cursor *c, uint32_t bits, int version, int depth, cm
         return malformed(err, "enum");
     t->kind = base.kind;
     t->big_endian = base.big_endian;
+    t->narrow_bits = base.narrow_bits;
+    t->narrow_shift = base.narrow_shift;
+    t->values = values;
+    t->base_size = base.size;
     if (base.kind == CM_INT8 && n == 2 && strcmp(first, "FALSE") == 0 && values[0] == 0 &&
         strcmp(second, "TRUE") == 0 && values[1] == 1)
         t->kind = CM_BOOL;
-    else
-        snprintf(t->why, sizeof t->why, "enum type of %u names", n);
+    else if (base.kind == CM_NONE)
+        snprintf(t->why, sizeof t->why, "enum type of %.80s", base.why);
     return 0;
 }
 
@@ -178,9 +191,13 @@ static int parse_array(cm_h5_cursor *c, int version, int depth, cm_h5_type *t, c
     unsigned ndim = cm_h5_u8(c);
     if (version < 3)
         cm_h5_take(c, 3);
+    t->array_ndim = (uint8_t)ndim;
+    t->array_lengths = c->p;
     cm_h5_take(c, (uint64_t)ndim * (version < 3 ? 8 : 4)); /* lengths, and permutations */
     if (c->bad)
         return malformed(err, "array");
+    t->array_base = c->p;
+    t->array_end = c->end;
     cm_h5_type base;
     int rc = parse(c, depth + 1, &base, err);
     if (rc)
@@ -214,10 +231,7 @@ static int parse(cm_h5_cursor *c, int depth, cm_h5_type *t, cm_error *err)
         cm_h5_take(c, 2);
         snprintf(t->why, sizeof t->why, "time type");
         break;
-    case CM_H5_BITFIELD:
-        cm_h5_take(c, 4);
-        snprintf(t->why, sizeof t->why, "bitfield type");
-        break;
+    case CM_H5_BITFIELD: return parse_fixed(c, bits, t, err);
     case CM_H5_OPAQUE:
         cm_h5_take(c, bits & 0xff);
         snprintf(t->why, sizeof t->why, "opaque type");
@@ -230,12 +244,33 @@ static int parse(cm_h5_cursor *c, int depth, cm_h5_type *t, cm_error *err)
     case CM_H5_COMPLEX: {
         cm_h5_type base;
         int rc = parse(c, depth + 1, &base, err);
-        snprintf(t->why, sizeof t->why, "complex type of HDF5 2");
+        bool whole = rc == 0 && t->size == 2 * base.size;
+        t->big_endian = base.big_endian;
+        t->kind = whole && base.kind == CM_FLOAT32   ? CM_COMPLEX64
+                  : whole && base.kind == CM_FLOAT64 ? CM_COMPLEX128
+                                                     : CM_NONE;
+        if (t->kind == CM_NONE)
+            snprintf(t->why, sizeof t->why, "complex type of %u bytes", t->size);
         return rc;
     }
     default: return cm_error_set(err, CM_EUNSUP, "datatype class %u is not known", t->cls);
     }
     return c->bad ? malformed(err, "properties") : 0;
+}
+
+int cm_h5_type_parse_base(const cm_h5_type *array, cm_h5_type *out, cm_error *err)
+{
+    cm_h5_cursor c =
+        cm_h5_cursor_of(array->array_base, (size_t)(array->array_end - array->array_base));
+    return parse(&c, 1, out, err);
+}
+
+const char *cm_h5_type_next_name(const cm_h5_type *t, const uint8_t **names)
+{
+    const char *name = (const char *)*names;
+    size_t n = strlen(name) + 1; /* parse_enum has seen that it ends */
+    *names += t->names_padded ? (n + 7) & ~(size_t)7 : n;
+    return name;
 }
 
 int cm_h5_type_parse(cm_h5_cursor *c, cm_h5_type *out, cm_error *err)
@@ -248,6 +283,9 @@ const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size)
     const char *order = t->big_endian ? "BE" : "LE";
     if (t->why[0])
         snprintf(buf, size, "%s", t->why);
+    else if (t->narrow_bits && t->cls != CM_H5_ENUM)
+        snprintf(buf, size, "H5T %s of %u bits in %u bytes %s",
+                 t->cls == CM_H5_FIXED ? "integer" : "bitfield", t->narrow_bits, t->size, order);
     else if (t->cls == CM_H5_FIXED)
         snprintf(buf, size, "H5T_STD_%c%u%s", cm_kind_is_unsigned(t->kind) ? 'U' : 'I', 8 * t->size,
                  order);
@@ -259,6 +297,13 @@ const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size)
         snprintf(buf, size, "H5T_STRING (variable)");
     else if (t->kind == CM_BOOL)
         snprintf(buf, size, "H5T_ENUM (FALSE, TRUE)");
+    else if (t->cls == CM_H5_ENUM)
+        snprintf(buf, size, "H5T_ENUM (%u names: H5T_STD_%c%u%s)", t->nnames,
+                 cm_kind_is_unsigned(t->kind) ? 'U' : 'I', 8 * t->size, order);
+    else if (t->cls == CM_H5_BITFIELD)
+        snprintf(buf, size, "H5T_STD_B%u%s", 8 * t->size, order);
+    else if (t->cls == CM_H5_COMPLEX)
+        snprintf(buf, size, "H5T_COMPLEX_IEEE_F%u%s", 4 * t->size, order);
     else if (t->kind)
         snprintf(buf, size, "H5T_COMPOUND (r, i: H5T_IEEE_F%u%s)", 4 * t->size, order);
     else

@@ -63,11 +63,18 @@ static void extended_free(cm_array *a)
     free(a);
 }
 
+static cm_array *extended_first(const cm_array *a)
+{
+    return ((const extended *)a)->inner;
+}
+
 static const cm_array_vt extended_vt = {.kind = "extended",
                                         .plan = extended_plan,
                                         .grid = extended_grid,
                                         .cost = extended_cost,
-                                        .free = extended_free};
+                                        .free = extended_free,
+                                        .first = extended_first,
+                                        .first_is_whole = true};
 
 int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, cm_array **out,
                        cm_error *err)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "format/hdf5/h5_message.h"
+#include "format/hdf5/h5_heap.h"
 
 #define MAX_PIECES 1024
 #define MAX_MESSAGES 65536
@@ -203,6 +203,24 @@ const cm_h5_message *cm_h5_header_find(const cm_h5_header *h, int type)
     return NULL;
 }
 
+int cm_h5_shared_message(cm_h5_reader *r, int type, const uint8_t *id, size_t nid,
+                         const uint8_t **data, size_t *nbytes, cm_error *err)
+{
+    const cm_h5_file *f = r->file;
+    for (int i = 0; i < f->nshared && type < 16; i++) {
+        if (!(f->shared[i].types >> type & 1) || nid < 8)
+            continue;
+        cm_h5_fractal heap = {0};
+        int rc = cm_h5_fractal_open(r, f->shared[i].heap, &heap, err);
+        if (rc == 0)
+            rc = cm_h5_fractal_get(r, &heap, id, 8, data, nbytes, err);
+        cm_h5_fractal_close(&heap);
+        return rc;
+    }
+    return cm_error_set(err, CM_EDATA, "shared message 0x%x, but the file has no heap of such",
+                        type);
+}
+
 /* Where a shared message is: version 1 has a leftover name offset before the address; version 3
  * tells the heap of shared messages from an object header. */
 int cm_h5_message_bytes(cm_h5_reader *r, int type, unsigned flags, const uint8_t *data,
@@ -217,8 +235,13 @@ int cm_h5_message_bytes(cm_h5_reader *r, int type, unsigned flags, const uint8_t
         cm_h5_take(&c, 6);
         cm_h5_length(&c, r->file);
     }
-    if (version == 3 && kind == 1)
-        return cm_error_set(err, CM_EUNSUP, "uses HDF5's shared message heap");
+    if (version == 3 && kind == 1) {
+        const uint8_t *p = NULL;
+        size_t n = 0;
+        int rc = cm_h5_shared_message(r, type, c.p, cm_h5_left(&c), &p, &n, err);
+        *out = cm_h5_cursor_of(p, rc ? 0 : n);
+        return rc;
+    }
     uint64_t addr = cm_h5_address(&c, r->file);
     if (c.bad || version < 1 || version > 3 || (version == 3 && kind != 2))
         return cm_error_set(err, CM_EDATA, "shared message is malformed");

@@ -60,12 +60,11 @@ bool cm_h5_space_nelem(const cm_h5_space *s, int64_t *nelem)
     return true;
 }
 
-int cm_h5_fill_parse(const cm_h5_message *m, cm_h5_fill *out, cm_error *err)
+int cm_h5_fill_parse(int type, cm_h5_cursor c, cm_h5_fill *out, cm_error *err)
 {
     *out = (cm_h5_fill){0};
-    cm_h5_cursor c = cm_h5_cursor_of(m->data, m->nbytes);
     bool has_value = true;
-    if (m->type == CM_H5_FILL) {
+    if (type == CM_H5_FILL) {
         uint8_t version = cm_h5_u8(&c);
         if (version == 1 || version == 2) {
             cm_h5_take(&c, 2); /* when to allocate, when to write */
@@ -153,6 +152,9 @@ static void layout_new(const cm_h5_file *f, cm_h5_cursor *c, cm_h5_layout *out)
     } else if (out->cls == CM_H5_CONTIGUOUS) {
         out->addr = cm_h5_address(c, f);
         out->nbytes = cm_h5_length(c, f);
+    } else if (out->cls == CM_H5_VIRTUAL) {
+        out->addr = cm_h5_address(c, f);
+        out->heap_index = cm_h5_u32(c);
     } else if (out->cls == CM_H5_CHUNKED && out->version >= 4) {
         layout_chunked_v4(f, c, out);
     } else if (out->cls == CM_H5_CHUNKED) {
@@ -200,10 +202,9 @@ static void copy_printable(char *dst, size_t size, const uint8_t *src, size_t n)
     dst[k] = 0;
 }
 
-int cm_h5_filters_parse(const cm_h5_message *m, cm_h5_filter *filters, int *n, cm_error *err)
+int cm_h5_filters_parse(cm_h5_cursor c, cm_h5_filter *filters, int *n, cm_error *err)
 {
     *n = 0;
-    cm_h5_cursor c = cm_h5_cursor_of(m->data, m->nbytes);
     uint8_t version = cm_h5_u8(&c), count = cm_h5_u8(&c);
     if (version != 1 && version != 2)
         return c.bad ? cut_off(err, "filter") : unknown_version(err, "filter", version);
@@ -219,11 +220,9 @@ int cm_h5_filters_parse(const cm_h5_message *m, cm_h5_filter *filters, int *n, c
         t->nvalues = cm_h5_u16(&c);
         const uint8_t *text = cm_h5_take(&c, version == 1 ? (name + 7) & ~(size_t)7 : name);
         copy_printable(t->name, sizeof t->name, text, name);
-        for (int k = 0; k < t->nvalues; k++) {
-            uint32_t v = cm_h5_u32(&c);
-            if (k < 8)
-                t->values[k] = v;
-        }
+        t->raw = cm_h5_take(&c, 4 * (uint64_t)t->nvalues);
+        for (int k = 0; t->raw && k < t->nvalues && k < 8; k++)
+            t->values[k] = cm_load_le32(t->raw + 4 * k);
         if (version == 1 && t->nvalues % 2)
             cm_h5_take(&c, 4);
     }

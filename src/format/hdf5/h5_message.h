@@ -22,6 +22,7 @@ enum cm_h5_message_type {
     CM_H5_LAYOUT = 0x08,
     CM_H5_FILTERS = 0x0b,
     CM_H5_ATTRIBUTE = 0x0c,
+    CM_H5_SHARED_TABLE = 0x0f,
     CM_H5_CONTINUATION = 0x10,
     CM_H5_SYMBOL_TABLE = 0x11,
     CM_H5_BTREE_K = 0x13,
@@ -54,10 +55,14 @@ void cm_h5_header_deinit(cm_h5_header *h);
 /* The first message of the type, NULL when there is none. */
 const cm_h5_message *cm_h5_header_find(const cm_h5_header *h, int type);
 
-/* A message's own bytes: m's, or those of the message in another header that m, being shared, names
- * (a committed datatype). CM_EUNSUP for the shared message heap. */
+/* A message's own bytes: m's, or, being shared, those of the message in another header that it
+ * names (a committed datatype), or of the one in the file's heap of shared messages. */
 int cm_h5_message_bytes(cm_h5_reader *r, int type, unsigned flags, const uint8_t *data,
                         size_t nbytes, cm_h5_cursor *out, cm_error *err);
+
+/* The object with this id (nid bytes) in the heap of shared messages of the type. */
+int cm_h5_shared_message(cm_h5_reader *r, int type, const uint8_t *id, size_t nid,
+                         const uint8_t **data, size_t *nbytes, cm_error *err);
 
 /* ---- datatype -------------------------------------------------------------------------------- */
 
@@ -88,11 +93,26 @@ typedef struct cm_h5_type {
     bool vlen_string; /* CM_H5_VLEN of characters */
     uint8_t base_cls; /* CM_H5_VLEN, CM_H5_ARRAY */
     uint32_t base_size;
+    /* Integers that fill their bytes only in part: so many bits, so far up. 0: all of them. */
+    uint8_t narrow_bits, narrow_shift;
+    /* CM_H5_ARRAY: lengths, ndim of them of 4 bytes each, and where its base type is described. */
+    uint8_t array_ndim;
+    const uint8_t *array_lengths, *array_base, *array_end;
+    /* CM_H5_ENUM: names, one after the other, and values of base_size bytes each. */
+    uint16_t nnames;
+    bool names_padded; /* to multiples of 8 bytes */
+    const uint8_t *names, *values;
     char why[96]; /* not empty: why cells of this type cannot be read; names the type */
 } cm_h5_type;
 
 /* Parse one datatype and move c behind it. */
 int cm_h5_type_parse(cm_h5_cursor *c, cm_h5_type *out, cm_error *err);
+
+/* The type of an array type's elements. */
+int cm_h5_type_parse_base(const cm_h5_type *array, cm_h5_type *out, cm_error *err);
+
+/* The next name of an enum, and move *names behind it; the first is at t->names. */
+const char *cm_h5_type_next_name(const cm_h5_type *t, const uint8_t **names);
 
 /* "H5T_STD_I16BE", "H5T_STRING (12 bytes)"... written into buf. */
 const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size);
@@ -117,7 +137,8 @@ typedef struct cm_h5_fill {
     uint32_t nbytes;
 } cm_h5_fill;
 
-int cm_h5_fill_parse(const cm_h5_message *m, cm_h5_fill *out, cm_error *err);
+/* type: CM_H5_FILL or CM_H5_FILL_OLD. */
+int cm_h5_fill_parse(int type, cm_h5_cursor c, cm_h5_fill *out, cm_error *err);
 
 enum cm_h5_layout_class { CM_H5_COMPACT, CM_H5_CONTIGUOUS, CM_H5_CHUNKED, CM_H5_VIRTUAL };
 
@@ -144,7 +165,8 @@ typedef struct cm_h5_layout {
     bool single_filtered;
     uint64_t single_nbytes;
     uint32_t single_mask;
-    uint8_t page_bits; /* fixed array */
+    uint8_t page_bits;   /* fixed array */
+    uint32_t heap_index; /* virtual: of the mappings, in the global heap collection at addr */
 } cm_h5_layout;
 
 int cm_h5_layout_parse(const cm_h5_file *f, const cm_h5_message *m, cm_h5_layout *out,
@@ -154,13 +176,14 @@ typedef struct cm_h5_filter {
     uint16_t id, flags; /* bit 0: optional */
     uint16_t nvalues;
     uint32_t values[8]; /* the first of them */
+    const uint8_t *raw; /* all of them, 4 bytes each, little-endian */
     char name[32];      /* cut, printable */
 } cm_h5_filter;
 
 #define CM_H5_MAX_FILTERS 32
 
 /* Parse a filter pipeline; filters has room for CM_H5_MAX_FILTERS. */
-int cm_h5_filters_parse(const cm_h5_message *m, cm_h5_filter *filters, int *n, cm_error *err);
+int cm_h5_filters_parse(cm_h5_cursor c, cm_h5_filter *filters, int *n, cm_error *err);
 
 enum cm_h5_link_kind { CM_H5_LINK_HARD, CM_H5_LINK_SOFT, CM_H5_LINK_EXTERNAL, CM_H5_LINK_OTHER };
 

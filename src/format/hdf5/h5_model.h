@@ -32,6 +32,12 @@ typedef struct cm_h5_item {
     cm_dtype dtype;
 } cm_h5_item;
 
+/* A piece of a dataset's bytes in another file; nbytes UINT64_MAX: all that follow. */
+typedef struct cm_h5_slot {
+    const char *name;
+    uint64_t offset, nbytes;
+} cm_h5_slot;
+
 typedef struct cm_h5_items {
     cm_h5_item *first, *last;
 } cm_h5_items;
@@ -48,7 +54,13 @@ struct cm_h5_dataset {
     cm_h5_space space;
     cm_h5_layout layout;
     cm_h5_fill fill;
-    bool external;
+    bool external; /* the data are in slots of other files */
+    unsigned nslots;
+    cm_h5_slot *slots;
+    struct cm_h5_mapping *mappings; /* of a virtual dataset */
+    size_t nmappings;
+    int inner_ndim;       /* the last axes of space, and of chunks, are those of an array type */
+    uint32_t stored_size; /* bytes of a cell as layout and fill value have it: a whole array */
     int nfilters;
     cm_h5_filter *filters;
     cm_h5_items attributes;
@@ -103,6 +115,16 @@ typedef struct cm_h5_scan {
 int cm_h5_scan_file(cm_h5_scan *s, cm_error *err);
 void cm_h5_scan_deinit(cm_h5_scan *s);
 
+/* Open a file and scan it, as a source of virtual datasets: *ds holds what the scan's JSON belongs
+ * to. Close both with cm_h5_scan_close, after failures too. */
+int cm_h5_scan_open(cm_context *ctx, cm_store *store, const char *key, const char *uri, int level,
+                    cm_h5_scan *s, cm_dataset **ds, cm_error *err);
+void cm_h5_scan_close(cm_h5_scan *s, cm_dataset *ds);
+
+/* The dataset at an absolute path (a leading "/" may be missing), soft links followed; NULL when
+ * there is none. */
+const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path);
+
 /* Note why d cannot be read, unless something is noted already. */
 int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
 
@@ -137,6 +159,10 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
 int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
                     size_t *nbytes, cm_error *err);
 
+/* The bytes of a global heap object. */
+int cm_h5_scan_heap_object(cm_h5_scan *s, uint64_t addr, uint32_t index, const uint8_t **data,
+                           size_t *nbytes, cm_error *err);
+
 #define CM_H5_MAX_COLLECTIONS (16u << 20) /* bytes of indexes that are kept */
 void cm_h5_scan_drop_collections(cm_h5_scan *s);
 
@@ -145,8 +171,37 @@ void cm_h5_scan_drop_collections(cm_h5_scan *s);
 int cm_h5_text(cm_h5_scan *s, const void *bytes, size_t nbytes, const char *path, const char *what,
                const char **out, size_t *nout, cm_error *err);
 
+/* An array type's axes become the dataset's last ones, its element type the dataset's; header bytes
+ * are still there. Types that stay as they are: unreadable ones. */
+int cm_h5_unfold_array(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err);
+
+/* Give an enum's names and values as CF has them, unless there are attributes of these names:
+ * flag_values of the cells' type, flag_meanings with blanks between the names. */
+int cm_h5_enum_flags(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err);
+
+/* n numbers of type t as cells of memory, in the arena. */
+int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, size_t n,
+                       const uint8_t **out, cm_error *err);
+
+/* d->slots from the external file list m. */
+int cm_h5_external_parse(cm_h5_scan *s, const cm_h5_message *m, cm_h5_dataset *d, cm_error *err);
+
+/* The key of the file that f names: malloc'ed. CM_EUNSUP when it is not below f's own folder. */
+int cm_h5_sibling(const cm_h5_file *f, const char *name, char **key, cm_error *err);
+
 /* Make a variable of a dataset in group g. */
 int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err);
+
+/* Is there a codec for the filter? */
+bool cm_h5_filter_known(const cm_h5_filter *t);
+
+/* "filter 32013 (zfp)"; written into buf. */
+const char *cm_h5_filter_name(const cm_h5_filter *t, char *buf, size_t size);
+
+/* The codec of a filter that is known; cell: bytes of a cell. CM_EDATA, CM_EUNSUP for parameters
+ * that cannot be, or are of a kind that is not known. */
+struct cm_codec;
+int cm_h5_filter_codec(const cm_h5_filter *t, uint32_t cell, struct cm_codec **out, cm_error *err);
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
@@ -172,6 +227,10 @@ int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *er
 /* Read it now instead of on first use. */
 int cm_h5_chunks_load(cm_table *t, cm_error *err);
 
+/* inner (taken) seen with ndim axes: axis i is its axis from[i], or has one chunk (-1). */
+int cm_h5_lifted_table_new(cm_table *inner, int ndim, const int *from, cm_table **out,
+                           cm_error *err);
+
 /* A table that has nothing: storage that was never allocated. */
 int cm_h5_nowhere_new(cm_table **out, cm_error *err);
 
@@ -182,7 +241,12 @@ int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, 
 
 /* How stored cells become cells, for what is not a number: the owner and unpack of a chunked spec.
  * CM_A2B_CUSTOM chains. */
-enum cm_h5_cells { CM_H5_CELLS_FIXED_STRING, CM_H5_CELLS_VLEN_STRING, CM_H5_CELLS_BOOL };
+enum cm_h5_cells {
+    CM_H5_CELLS_FIXED_STRING,
+    CM_H5_CELLS_VLEN_STRING,
+    CM_H5_CELLS_BOOL,
+    CM_H5_CELLS_NARROW
+};
 
 typedef struct cm_h5_unpacker {
     cm_h5_file *file; /* ref'd */
@@ -191,7 +255,13 @@ typedef struct cm_h5_unpacker {
     uint32_t
         used;    /* of those, the ones that are the value (char arrays in chunks that are wider) */
     int padding; /* enum cm_h5_padding */
+    /* CM_H5_CELLS_NARROW */
+    uint8_t bits, shift;
+    bool is_signed, big_endian;
 } cm_h5_unpacker;
+
+/* One cell of an integer that does not fill its bytes, as a native integer of u->size bytes. */
+void cm_h5_widen(const cm_h5_unpacker *u, const uint8_t *stored, uint8_t *cell);
 
 /* A copy of *like on the heap, with its file ref'd. */
 int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_error *err);

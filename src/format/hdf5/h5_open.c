@@ -95,36 +95,48 @@ static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_err
     return rc;
 }
 
+int cm_h5_scan_open(cm_context *ctx, cm_store *store, const char *key, const char *uri, int level,
+                    cm_h5_scan *s, cm_dataset **ds, cm_error *err)
+{
+    cm_h5_file *f = NULL;
+    int rc = new_file(ctx, store, key, uri, &f, err);
+    if (rc)
+        return rc;
+    f->level = level;
+    s->file = f;
+    cm_h5_reader_init(&s->reader, f);
+    rc = cm_h5_superblock_read(&s->reader, f, err);
+    if (rc == 0)
+        rc = cm_dataset_new(ctx, uri, "HDF5", ds, err);
+    if (rc)
+        return rc;
+    s->dataset = *ds;
+    return cm_h5_scan_file(s, err);
+}
+
+void cm_h5_scan_close(cm_h5_scan *s, cm_dataset *ds)
+{
+    cm_h5_file *f = s->file;
+    cm_h5_scan_deinit(s);
+    cm_h5_file_unref(f);
+    cm_dataset_free(ds);
+}
+
 int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                  cm_dataset **out, cm_error *err)
 {
-    cm_h5_file *f = NULL;
     cm_dataset *ds = NULL;
     cm_h5_scan s = {0};
-    int rc = new_file(ctx, store, key, uri, &f, err);
-    if (rc)
-        goto out;
-    s.file = f;
-    cm_h5_reader_init(&s.reader, f);
-    rc = cm_h5_superblock_read(&s.reader, f, err);
-    if (rc == 0)
-        rc = cm_dataset_new(ctx, uri, "HDF5", &ds, err);
-    if (rc)
-        goto out;
-    s.dataset = ds;
-    rc = cm_h5_scan_file(&s, err);
+    int rc = cm_h5_scan_open(ctx, store, key, uri, 0, &s, &ds, err);
     if (rc == 0)
         rc = cm_h5_dimensions_resolve(&s, err);
     if (rc == 0)
         rc = emit_group(&s, s.root, ds->root, err);
     if (rc == 0 && s.netcdf)
         snprintf(ds->format, sizeof ds->format, "NetCDF-4");
-out:
-    cm_h5_scan_deinit(&s);
-    cm_h5_file_unref(f);
+    cm_h5_scan_close(&s, rc ? ds : NULL);
     if (rc) {
         cm_error_object(err, uri);
-        cm_dataset_free(ds);
         return rc;
     }
     *out = ds;

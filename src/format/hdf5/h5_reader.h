@@ -16,6 +16,8 @@
 
 #define CM_H5_UNDEF UINT64_MAX /* the "undefined address": all bytes 0xff */
 
+#define CM_H5_MAX_SHARED 8 /* libhdf5's H5O_SHMESG_MAX_NINDEXES */
+
 typedef struct cm_h5_heap_cache cm_h5_heap_cache; /* h5_strings.c */
 
 typedef struct cm_h5_file {
@@ -31,7 +33,13 @@ typedef struct cm_h5_file {
     uint8_t superblock; /* version */
     uint32_t leaf_k;    /* symbol nodes of old groups have room for 2 * leaf_k links */
     uint32_t chunk_k;   /* B-tree v1 nodes of chunks hold at most 2 * chunk_k children */
+    int level;          /* of virtual datasets that led to this file */
     uint64_t root;      /* address of the root group's object header */
+    int nshared;        /* heaps of shared messages: of the types whose bits are set */
+    struct {
+        uint16_t types; /* bit i: message type i */
+        uint64_t heap;
+    } shared[CM_H5_MAX_SHARED];
     cm_h5_heap_cache *heaps;
 } cm_h5_file;
 

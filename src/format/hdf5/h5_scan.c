@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "format/hdf5/h5_model.h"
+#include "format/hdf5/h5_virtual.h"
 
 #define MAX_OBJECTS 1000000
 #define MAX_DEPTH 100
@@ -110,7 +110,8 @@ static int read_scales(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a
 {
     size_t width = s->file->nbytes_off;
     if (a->type.cls != CM_H5_VLEN || a->type.base_cls != CM_H5_REFERENCE || d->space.ndim == 0 ||
-        a->nbytes != a->type.size * (size_t)d->space.ndim || a->type.base_size != width)
+        a->nbytes != a->type.size * (size_t)(d->space.ndim - d->inner_ndim) ||
+        a->type.base_size != width)
         return 0; /* not the dimension scale interface's: the axes have no names */
     d->scales = cm_h5_alloc(&s->arena, (size_t)d->space.ndim * sizeof *d->scales, err);
     if (!d->scales)
@@ -119,6 +120,8 @@ static int read_scales(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a
         const uint8_t *p;
         size_t n;
         d->scales[i] = CM_H5_UNDEF;
+        if (i >= d->space.ndim - d->inner_ndim)
+            continue;
         int rc = cm_h5_scan_vlen(s, a->data + (size_t)i * a->type.size, width, &p, &n, err);
         if (rc)
             return rc;
@@ -240,15 +243,34 @@ static int parse_shape_and_type(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
     if (rc == 0)
         rc = cm_h5_type_parse(&c, &d->type, err);
+    d->stored_size = d->type.size;
+    if (rc == 0)
+        rc = cm_h5_unfold_array(s, d, err);
     d->has_type = rc == 0;
     return rc;
 }
 
-static int not_shared(const cm_h5_message *m, const char *what, cm_error *err)
+/* The axes of an array type are whole in every chunk. */
+static int unfold_chunk(cm_h5_dataset *d, cm_error *err)
 {
-    return m->flags & CM_H5_SHARED
-               ? cm_error_set(err, CM_EUNSUP, "%s is in HDF5's shared message heap", what)
-               : 0;
+    cm_h5_layout *l = &d->layout;
+    if (l->ndim != d->space.ndim - d->inner_ndim || l->element != d->stored_size)
+        return cm_error_set(err, CM_EDATA, "chunks of %d dimensions and cells of %u bytes", l->ndim,
+                            l->element);
+    for (int i = 0; i < d->inner_ndim; i++, l->ndim++)
+        l->chunk[l->ndim] = d->space.dims[l->ndim];
+    l->element = d->type.size;
+    return 0;
+}
+
+static int read_mappings(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
+{
+    const uint8_t *p;
+    size_t n;
+    if (d->layout.addr == CM_H5_UNDEF || d->layout.addr == 0) /* none */
+        return 0;
+    int rc = cm_h5_scan_heap_object(s, d->layout.addr, d->layout.heap_index, &p, &n, err);
+    return rc ? rc : cm_h5_mappings_parse(s, d, p, n, err);
 }
 
 static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
@@ -258,30 +280,39 @@ static int parse_storage(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     if (!m)
         return cm_error_set(err, CM_EDATA, "dataset has no layout");
     int rc = cm_h5_layout_parse(s->file, m, &d->layout, err);
+    if (rc == 0 && d->inner_ndim && d->layout.cls == CM_H5_CHUNKED)
+        rc = unfold_chunk(d, err);
+    if (rc == 0 && d->layout.cls == CM_H5_VIRTUAL)
+        rc = read_mappings(s, d, err);
     if (rc == 0 && d->layout.cls == CM_H5_COMPACT)
         rc = keep(s, &d->layout.data, d->layout.nbytes, err);
     m = cm_h5_header_find(h, CM_H5_FILL);
     if (!m)
         m = cm_h5_header_find(h, CM_H5_FILL_OLD);
+    cm_h5_cursor c;
     if (rc == 0 && m)
-        rc = not_shared(m, "fill value", err);
+        rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
     if (rc == 0 && m)
-        rc = cm_h5_fill_parse(m, &d->fill, err);
+        rc = cm_h5_fill_parse(m->type, c, &d->fill, err);
     if (rc == 0)
         rc = keep(s, &d->fill.data, d->fill.nbytes, err);
     m = cm_h5_header_find(h, CM_H5_FILTERS);
     if (rc == 0 && m)
-        rc = not_shared(m, "filter pipeline", err);
+        rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
     if (rc == 0 && m) {
         cm_h5_filter filters[CM_H5_MAX_FILTERS];
-        rc = cm_h5_filters_parse(m, filters, &d->nfilters, err);
+        rc = cm_h5_filters_parse(c, filters, &d->nfilters, err);
+        for (int i = 0; rc == 0 && i < d->nfilters; i++)
+            rc = keep(s, &filters[i].raw, 4 * (size_t)filters[i].nvalues, err);
         d->filters = (cm_h5_filter *)filters;
         const uint8_t *p = (const uint8_t *)filters;
         if (rc == 0)
             rc = keep(s, &p, (size_t)d->nfilters * sizeof *filters, err);
         d->filters = rc == 0 && d->nfilters ? (cm_h5_filter *)(uintptr_t)p : NULL;
     }
-    d->external = cm_h5_header_find(h, CM_H5_EXTERNAL) != NULL;
+    m = cm_h5_header_find(h, CM_H5_EXTERNAL);
+    if (rc == 0 && m)
+        rc = cm_h5_external_parse(s, m, d, err);
     return rc;
 }
 
@@ -304,6 +335,8 @@ static int scan_dataset(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_erro
     if (rc)
         return rc;
     rc = read_attributes(s, g, d, &d->attributes, &why);
+    if (rc == 0 && d->has_type && d->type.cls == CM_H5_ENUM)
+        rc = cm_h5_enum_flags(s, d, &why);
     if (rc && cm_h5_is_local(rc))
         return cm_h5_keep_problem(s, d, &why, err);
     if (rc && err)

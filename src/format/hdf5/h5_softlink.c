@@ -53,6 +53,13 @@ static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, p
     return true;
 }
 
+const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path)
+{
+    int left = MAX_SOFT_LINKS;
+    place to;
+    return follow(s, s->root, path, &left, &to) ? to.dataset : NULL;
+}
+
 /* The placeholder becomes a copy of the dataset, under its own name. */
 static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
 {

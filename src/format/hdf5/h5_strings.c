@@ -1,4 +1,5 @@
-/* format/hdf5/h5_strings.c: stored cells that are not numbers: strings and bools.
+/* format/hdf5/h5_strings.c: stored cells that are not numbers in memory's form: strings, bools, and
+ * integers that fill their bytes only in part.
  *
  * Fixed strings are cut at their padding. Variable strings are 4 bytes of length, the address of a
  * global heap collection and an index into it; the collections are read whole and kept in a small
@@ -274,6 +275,25 @@ static int unpack_bool(const uint8_t *p, uint8_t *dst, int64_t n, cm_error *err)
     return 0;
 }
 
+void cm_h5_widen(const cm_h5_unpacker *u, const uint8_t *stored, uint8_t *cell)
+{
+    uint64_t v = 0;
+    for (uint32_t k = 0; k < u->size; k++)
+        v |= (uint64_t)stored[u->big_endian ? u->size - 1 - k : k] << 8 * k;
+    uint64_t mask = (UINT64_C(1) << u->bits) - 1; /* bits < 64: it would not be narrow */
+    v = v >> u->shift & mask;
+    if (u->is_signed && v >> (u->bits - 1))
+        v |= ~mask;
+    const uint8_t v8 = (uint8_t)v;
+    const uint16_t v16 = (uint16_t)v;
+    const uint32_t v32 = (uint32_t)v;
+    const void *native = u->size == 1   ? (const void *)&v8
+                         : u->size == 2 ? &v16
+                         : u->size == 4 ? (const void *)&v32
+                                        : &v;
+    memcpy(cell, native, u->size);
+}
+
 int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                  cm_error *err)
 {
@@ -281,6 +301,10 @@ int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_ar
     switch (u->cells) {
     case CM_H5_CELLS_FIXED_STRING: return unpack_fixed(u, stored, dst, n, arena, err);
     case CM_H5_CELLS_VLEN_STRING: return unpack_variable(u, stored, dst, n, arena, err);
+    case CM_H5_CELLS_NARROW:
+        for (int64_t i = 0; i < n; i++)
+            cm_h5_widen(u, (const uint8_t *)stored + i * u->size, (uint8_t *)dst + i * u->size);
+        return 0;
     default: return unpack_bool(stored, dst, n, err);
     }
 }

@@ -91,7 +91,41 @@ static uint64_t parse_new(cm_h5_cursor *c, const uint8_t *start, cm_h5_file *f, 
     return root;
 }
 
-/* The extension matters for the widths of nodes. */
+/* The table of heaps for messages that object headers share. Each: version 1, index type 1, message
+ * types 2, least size 4, list and tree cutoffs 2 each, messages 2, index, heap. */
+static int read_shared(cm_h5_reader *r, const cm_h5_message *m, cm_error *err)
+{
+    cm_h5_file *f = r->file;
+    cm_h5_cursor c = cm_h5_cursor_of(m->data, m->nbytes);
+    uint8_t version = cm_h5_u8(&c);
+    uint64_t addr = cm_h5_address(&c, f);
+    unsigned n = cm_h5_u8(&c);
+    if (c.bad || version != 0 || n > CM_H5_MAX_SHARED)
+        return cm_error_set(err, CM_EDATA, "shared message table message is malformed");
+    const uint8_t *p;
+    size_t nbytes = 4 + n * (14u + 2u * f->nbytes_off) + 4;
+    int rc = cm_h5_get(r, addr, nbytes, "shared message table", &p, err);
+    if (rc)
+        return rc;
+    if (!cm_h5_checksum_ok(p, nbytes))
+        return cm_error_set(err, CM_EDATA, "checksum of the shared message table is wrong");
+    c = cm_h5_cursor_of(p, nbytes);
+    bool good = cm_h5_signature(&c, "SMTB");
+    for (unsigned i = 0; good && i < n; i++) {
+        good = cm_h5_u8(&c) == 0;
+        cm_h5_u8(&c);
+        f->shared[i].types = cm_h5_u16(&c);
+        cm_h5_take(&c, 4 + 2 + 2 + 2);
+        cm_h5_address(&c, f);
+        f->shared[i].heap = cm_h5_address(&c, f);
+    }
+    if (!good || c.bad)
+        return cm_error_set(err, CM_EDATA, "no shared message table at %" PRIu64, addr);
+    f->nshared = (int)n;
+    return 0;
+}
+
+/* What of the extension matters: the widths of nodes, and where shared messages are. */
 static int read_extension(cm_h5_reader *r, uint64_t addr, cm_error *err)
 {
     cm_h5_header h = {0};
@@ -101,6 +135,9 @@ static int read_extension(cm_h5_reader *r, uint64_t addr, cm_error *err)
         r->file->chunk_k = cm_load_le16(m->data + 1);
     if (m && m->nbytes >= 7)
         r->file->leaf_k = cm_load_le16(m->data + 5);
+    m = rc ? NULL : cm_h5_header_find(&h, CM_H5_SHARED_TABLE);
+    if (m)
+        rc = read_shared(r, m, err);
     cm_h5_header_deinit(&h);
     return rc ? cm_error_prefix(err, "superblock extension") : 0;
 }

@@ -170,6 +170,9 @@ static int native(values *v, cm_error *err)
     uint32_t word = cm_dtype_word(v->dtype);
     bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
     v->cells = a->data;
+    if (a->type.narrow_bits && a->nbytes)
+        return cm_h5_native_cells(v->s, &a->type, a->data, a->nbytes / a->type.size, &v->cells,
+                                  err);
     if (word < 2 || a->type.big_endian == host_big || a->nbytes == 0)
         return 0;
     uint8_t *copy = cm_h5_alloc(&v->s->arena, a->nbytes, err);

@@ -13,23 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "array/compose.h"
 #include "base/memory.h"
-#include "format/hdf5/h5_model.h"
+#include "format/hdf5/h5_virtual.h"
 #include "nd/copy.h"
 #include "text/utf8.h"
 
-#define FILTER_DEFLATE 1
-#define FILTER_SHUFFLE 2
-#define FILTER_FLETCHER32 3
-#define FILTER_BLOSC 32001
-#define FILTER_ZSTD 32015
 #define NOWHERE_CELLS (1 << 20) /* of a "chunk" of storage that does not exist */
 
 /* One variable while it is made. */
 typedef struct maker {
     cm_h5_scan *s;
     const cm_h5_dataset *d;
-    cm_variable *v;
+    cm_variable *v;  /* NULL: the array is a source of a virtual dataset */
+    int lifted_ndim; /* then: its axes, axis i being from[i] of ndim, or of length 1 (-1) */
+    const int *from;
     int ndim;                    /* as the outside sees it */
     int64_t extent[CM_MAX_DIMS]; /* own */
     int64_t shape[CM_MAX_DIMS];  /* the dimensions' */
@@ -38,6 +36,9 @@ typedef struct maker {
     cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
     cm_h5_unpacker unpacker;
     bool unpacks;
+    const char *key; /* the file that the bytes are in, its version, and where they begin */
+    cm_object_version version;
+    uint64_t at, nbytes; /* nbytes: how many are said to be there; CM_H5_UNDEF: not said */
     union {
         uint8_t bytes[16];
         cm_string string;
@@ -77,11 +78,17 @@ static int choose_cells(maker *m, cm_error *err)
             return cm_error_set(err, CM_EDATA, "variable-length strings of %u bytes", t->size);
     } else if (t->kind == CM_BOOL) {
         m->unpacker.cells = CM_H5_CELLS_BOOL;
+    } else if (t->narrow_bits) {
+        m->unpacker.cells = CM_H5_CELLS_NARROW;
+        m->unpacker.bits = t->narrow_bits;
+        m->unpacker.shift = t->narrow_shift;
+        m->unpacker.is_signed = !cm_kind_is_unsigned(t->kind);
+        m->unpacker.big_endian = t->big_endian;
     } else {
         return 0;
     }
     m->unpacks = true;
-    if (t->kind != CM_BOOL)
+    if (t->kind == CM_NONE)
         m->dtype = cm_dtype_of(CM_STRING, 0);
     m->stored = cm_dtype_of(CM_BYTES, m->unpacker.size);
     return 0;
@@ -150,11 +157,16 @@ static int choose_fill(maker *m, cm_error *err)
             netcdf_fill(m->dtype.kind, m->beyond.bytes);
         return 0;
     }
-    if (d->fill.nbytes != d->type.size)
+    if (d->fill.nbytes != d->stored_size)
         return cm_error_set(err, CM_EDATA, "fill value has %u bytes, cells have %u", d->fill.nbytes,
-                            d->type.size);
+                            d->stored_size);
+    for (uint32_t i = d->type.size; i < d->fill.nbytes; i++)
+        if (d->fill.data[i] != d->fill.data[i - d->type.size])
+            return cm_error_set(err, CM_EUNSUP, "array type whose fill value has unequal elements");
     int rc = 0;
-    if (m->dtype.kind == CM_STRING) {
+    if (m->unpacks && m->unpacker.cells == CM_H5_CELLS_NARROW)
+        cm_h5_widen(&m->unpacker, d->fill.data, m->fill.bytes);
+    else if (m->dtype.kind == CM_STRING) {
         rc = string_fill(m, err);
     } else {
         bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
@@ -178,18 +190,15 @@ static int64_t nelem_of(const maker *m)
 
 static int contiguous_table(maker *m, cm_table **out, cm_error *err)
 {
-    const cm_h5_layout *l = &m->d->layout;
-    const cm_h5_file *f = m->s->file;
     int64_t strides[CM_MAX_DIMS];
-    uint64_t need, offset;
-    if (!cm_strides_c(m->ndim, m->extent, m->unpacker.size, strides) ||
-        !cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) ||
-        !cm_add_u64(f->base, l->addr, &offset))
+    uint64_t need;
+    if (m->at == CM_H5_UNDEF || !cm_strides_c(m->ndim, m->extent, m->unpacker.size, strides) ||
+        !cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need))
         return cm_error_set(err, CM_EDATA, "array is larger than a file can be");
-    if (l->nbytes != CM_H5_UNDEF && l->nbytes < need)
+    if (m->nbytes < need)
         return cm_error_set(err, CM_EDATA, "storage has %" PRIu64 " bytes, %" PRIu64 " are needed",
-                            l->nbytes, need);
-    return cm_table_new_strided(m->ndim, offset, strides, f->size, out, err);
+                            m->nbytes, need);
+    return cm_table_new_strided(m->ndim, m->at, strides, m->version.size, out, err);
 }
 
 static int compact_table(maker *m, cm_table **out, cm_error *err)
@@ -224,60 +233,28 @@ static int check_chunks(const maker *m, cm_error *err)
     return 0;
 }
 
-static bool known_filter(uint16_t id)
-{
-    return id == FILTER_DEFLATE || id == FILTER_SHUFFLE || id == FILTER_FLETCHER32 ||
-           id == FILTER_ZSTD || id == FILTER_BLOSC;
-}
-
-static const char *filter_name(const cm_h5_filter *t, char *buf, size_t size)
-{
-    static const struct {
-        uint16_t id;
-        const char *name;
-    } names[] = {{4, "szip"},
-                 {5, "nbit"},
-                 {6, "scaleoffset"},
-                 {307, "bzip2"},
-                 {32000, "lzf"},
-                 {32001, "blosc"},
-                 {32004, "lz4"},
-                 {32008, "bitshuffle"},
-                 {32013, "zfp"},
-                 {32015, "zstd"},
-                 {32017, "sz"},
-                 {32026, "blosc2"},
-                 {32028, "granular bitround"}};
-    const char *name = t->name;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (names[i].id == t->id)
-            name = names[i].name;
-    snprintf(buf, size, "filter %u%s%s%s", t->id, name[0] ? " (" : "", name, name[0] ? ")" : "");
-    return buf;
-}
-
 static int chunked_table(maker *m, cm_table **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
     char name[80] = "";
     cm_h5_chunks_spec spec = {.file = m->s->file,
                               .ndim = m->ndim,
-                              .index_ndim = d->space.ndim,
+                              .index_ndim = d->space.ndim - d->inner_ndim,
                               .layout = d->layout,
                               .nfilters = d->nfilters,
                               .unknown_name = name};
     bool optional = true;
     for (int i = d->nfilters - 1; i >= 0; i--)
-        if (!known_filter(d->filters[i].id)) {
+        if (!cm_h5_filter_known(&d->filters[i])) {
             spec.unknown |= UINT32_C(1) << i;
             optional = optional && d->filters[i].flags & 1;
-            filter_name(&d->filters[i], name, sizeof name);
+            cm_h5_filter_name(&d->filters[i], name, sizeof name);
         }
     if (spec.unknown && !optional)
         return cm_error_set(err, CM_EUNSUP, "uses %s", name);
     memcpy(spec.outer, m->whole, sizeof spec.outer);
     spec.chunk_nbytes = d->type.size;
-    for (int i = 0; i < spec.index_ndim; i++) {
+    for (int i = 0; i < d->space.ndim; i++) {
         spec.shape[i] = (int64_t)d->space.dims[i];
         spec.max[i] = d->space.max[i];
         spec.chunk[i] = (int64_t)d->layout.chunk[i];
@@ -294,37 +271,6 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
     return rc;
 }
 
-/* Values of the blosc filter: versions 2, type size, chunk size, level, shuffle, compressor.
- * Decoding needs none of them (a blosc buffer says all itself); they describe the codec to others.
- */
-static int new_blosc(const cm_h5_filter *t, uint32_t cell, cm_codec **out, cm_error *err)
-{
-    static const char *const compressors[] = {"blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"};
-    uint32_t typesize = t->nvalues > 2 && t->values[2] ? t->values[2] : cell;
-    uint32_t level = t->nvalues > 4 && t->values[4] <= 9 ? t->values[4] : 5;
-    uint32_t shuffle = t->nvalues > 5 && t->values[5] <= 2 ? t->values[5] : 1;
-    uint32_t code = t->nvalues > 6 && t->values[6] < 6 ? t->values[6] : 0;
-    return cm_codec_new_blosc(compressors[code], (int)level, (int)shuffle, typesize, 0, out, err);
-}
-
-static int new_stage(const cm_h5_filter *t, uint32_t cell, cm_codec **out, cm_error *err)
-{
-    bool given = t->nvalues > 0;
-    switch (t->id) {
-    case FILTER_DEFLATE:
-        return cm_codec_new_zlib(given && t->values[0] <= 9 ? (int)t->values[0] : 6, out, err);
-    case FILTER_SHUFFLE:
-        if (given && t->values[0] == 0)
-            return cm_error_set(err, CM_EDATA, "shuffle of cells of 0 bytes");
-        return cm_codec_new_shuffle(given ? t->values[0] : cell, out, err);
-    case FILTER_FLETCHER32: return cm_codec_new_fletcher32(out, err);
-    case FILTER_ZSTD:
-        return cm_codec_new_zstd(given && t->values[0] <= 22 ? (int)t->values[0] : 3, false, out,
-                                 err);
-    default: return new_blosc(t, cell, out, err);
-    }
-}
-
 /* Filters that are not known are left out: chunked_table has seen to it that every chunk skips
  * them. */
 static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
@@ -332,9 +278,9 @@ static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
     int rc = 0;
     for (int i = 0; rc == 0 && i < m->d->nfilters; i++) {
         cm_codec *stage = NULL;
-        if (!known_filter(m->d->filters[i].id))
+        if (!cm_h5_filter_known(&m->d->filters[i]))
             continue;
-        rc = new_stage(&m->d->filters[i], m->d->type.size, &stage, err);
+        rc = cm_h5_filter_codec(&m->d->filters[i], m->d->stored_size, &stage, err);
         if (rc == 0)
             rc = cm_chain_append(chain, stage, err);
     }
@@ -344,11 +290,7 @@ static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
 static int choose_table(maker *m, cm_table **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
-    bool chunked = d->layout.cls == CM_H5_CHUNKED;
-    if (d->external)
-        return cm_error_set(err, CM_EUNSUP, "data are in external files");
-    if (d->layout.cls == CM_H5_VIRTUAL)
-        return cm_error_set(err, CM_EUNSUP, "virtual dataset (its data are other datasets)");
+    bool chunked = d->layout.cls == CM_H5_CHUNKED && !d->space.null;
     int rc = chunked ? check_chunks(m, err) : 0;
     if (rc)
         return rc;
@@ -357,8 +299,9 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
         return cm_error_set(err, CM_ELIMIT, "array has more than 2^63 cells");
     for (int i = 0; i < m->ndim; i++)
         m->chunk[i] = chunked ? (int64_t)d->layout.chunk[i] : cm_max_i64(1, m->extent[i]);
-    bool empty = nelem == 0 || m->unpacker.used == 0;
-    if (empty || (d->layout.cls != CM_H5_COMPACT && d->layout.addr == CM_H5_UNDEF)) {
+    bool empty = nelem == 0 || m->unpacker.used == 0 || d->space.null;
+    bool nowhere = d->layout.cls != CM_H5_COMPACT && d->layout.addr == CM_H5_UNDEF && !d->external;
+    if (empty || nowhere) {
         if (!chunked)
             shrink_chunk(m);
         return cm_h5_nowhere_new(out, err);
@@ -370,6 +313,47 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
 
 /* ---- array ----------------------------------------------------------------------------------- */
 
+static int describe_storage(maker *m, const cm_chain *chain, cm_error *err)
+{
+    char name[96], *codecs = cm_chain_text(chain, err);
+    bool chunked = m->d->layout.cls == CM_H5_CHUNKED && !m->d->space.null;
+    int rc = codecs
+                 ? cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
+                                           cm_h5_type_name(&m->d->type, name, sizeof name),
+                                           !chunked && !m->unpacks, err)
+                 : CM_ENOMEM;
+    free(codecs);
+    return rc;
+}
+
+/* The axes of a source of a virtual dataset become those of that dataset. */
+static int lift(maker *m, cm_table **table, cm_error *err)
+{
+    int64_t whole[CM_MAX_DIMS], chunk[CM_MAX_DIMS], strides[CM_MAX_DIMS];
+    const int64_t *own = NULL;
+    uint64_t offset, limit;
+    bool strided = cm_table_is_strided(*table, &offset, &own, &limit);
+    for (int i = 0; i < m->lifted_ndim; i++) {
+        int from = m->from[i];
+        whole[i] = from < 0 ? 1 : m->whole[from];
+        chunk[i] = from < 0 ? 1 : m->chunk[from];
+        strides[i] = strided && from >= 0 ? own[from] : 0;
+    }
+    cm_table *old = *table;
+    int rc = strided ? cm_table_new_strided(m->lifted_ndim, offset, strides, limit, table, err)
+                     : cm_h5_lifted_table_new(old, m->lifted_ndim, m->from, table, err);
+    if (rc) {
+        *table = old;
+        return rc;
+    }
+    if (strided)
+        old->free(old);
+    m->ndim = m->lifted_ndim;
+    memcpy(m->whole, whole, sizeof whole);
+    memcpy(m->chunk, chunk, sizeof chunk);
+    return 0;
+}
+
 static int make_chunked(maker *m, cm_array **out, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
@@ -379,26 +363,21 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     int rc = choose_table(m, &table, err);
     if (rc)
         return rc;
-    rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
+    if (m->from)
+        rc = lift(m, &table, err);
+    if (rc == 0)
+        rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
     if (rc == 0 && m->unpacks)
         chain->a2b = CM_A2B_CUSTOM;
     else if (rc == 0)
         chain->big_endian = d->type.big_endian;
-    if (rc == 0 && d->layout.cls == CM_H5_CHUNKED)
+    if (rc == 0 && d->layout.cls == CM_H5_CHUNKED && !d->space.null)
         rc = append_filters(m, chain, err);
     cm_h5_unpacker *unpacker = NULL;
     if (rc == 0 && m->unpacks)
         rc = cm_h5_unpacker_new(&m->unpacker, &unpacker, err);
-    char *codecs = rc ? NULL : cm_chain_text(chain, err);
-    if (rc == 0 && !codecs)
-        rc = CM_ENOMEM;
-    char name[96];
-    bool chunked = d->layout.cls == CM_H5_CHUNKED;
-    if (rc == 0)
-        rc = cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
-                                     cm_h5_type_name(&d->type, name, sizeof name),
-                                     !chunked && !m->unpacks, err);
-    free(codecs);
+    if (rc == 0 && m->v)
+        rc = describe_storage(m, chain, err);
     if (rc) {
         table->free(table);
         cm_chain_unref(chain);
@@ -413,10 +392,10 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
                             .chain = chain,
                             .table = table,
                             .store = f->store,
-                            .key = f->key,
-                            .version = f->version,
+                            .key = m->key,
+                            .version = m->version,
                             .label = f->uri,
-                            .path = m->v->path,
+                            .path = m->v ? m->v->path : d->name,
                             .unpack = m->unpacks ? cm_h5_unpack : NULL,
                             .owner = unpacker,
                             .owner_release = cm_h5_unpacker_free};
@@ -439,20 +418,132 @@ static bool ends_with_chunks(const maker *m)
     return d->fill.user;
 }
 
+/* One slot's rows, [*row, *row + m->extent[0]), as an array. */
+static int slot_array(maker *m, const cm_h5_slot *slot, uint64_t row_nbytes, int64_t nrows,
+                      int64_t *row, cm_array **out, cm_error *err)
+{
+    cm_h5_file *f = m->s->file;
+    char *key = NULL;
+    bool last = slot->nbytes / row_nbytes >= (uint64_t)(nrows - *row);
+    if (!last && slot->nbytes % row_nbytes != 0)
+        return cm_error_set(err, CM_EUNSUP,
+                            "part of the data in the external file %s ends inside a row",
+                            slot->name);
+    int rc = cm_h5_sibling(f, slot->name, &key, err);
+    if (rc == 0)
+        rc = f->store->vt->stat(f->store, key, &m->version, err);
+    if (rc == CM_ENOTFOUND || rc == CM_EIO) {
+        cm_error_set(err, CM_EUNSUP, "data are in the external file %s, which is not there",
+                     slot->name);
+        rc = CM_EUNSUP;
+    }
+    if (rc == 0) {
+        m->key = key;
+        m->at = slot->offset;
+        m->nbytes = slot->nbytes;
+        if (m->ndim)
+            m->extent[0] = last ? nrows - *row : (int64_t)(slot->nbytes / row_nbytes);
+        memcpy(m->whole, m->extent, sizeof m->whole);
+        *row += m->ndim ? m->extent[0] : 1;
+        rc = make_chunked(m, out, err);
+    }
+    m->key = f->key;
+    free(key);
+    return rc;
+}
+
+/* The slots side by side. */
+static int external_array(maker *m, cm_array **out, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    int64_t nrows = m->ndim ? m->extent[0] : 1, row = 0, nelem = nelem_of(m);
+    int64_t extent[CM_MAX_DIMS];
+    uint64_t row_nbytes;
+    memcpy(extent, m->extent, sizeof extent);
+    if (nelem <= 0) {
+        memcpy(m->whole, m->extent, sizeof m->whole);
+        return make_chunked(m, out, err);
+    }
+    if (!cm_mul_u64((uint64_t)(nelem / nrows), m->unpacker.size, &row_nbytes))
+        return cm_error_set(err, CM_EDATA, "array is larger than a file can be");
+    cm_array **parts = cm_calloc(d->nslots + 1u, sizeof *parts, err);
+    if (!parts)
+        return CM_ENOMEM;
+    int rc = 0;
+    size_t n = 0;
+    for (unsigned i = 0; rc == 0 && i < d->nslots && row < nrows; i++) {
+        if (d->slots[i].nbytes == 0)
+            continue;
+        rc = slot_array(m, &d->slots[i], row_nbytes, nrows, &row, &parts[n], err);
+        n += rc == 0;
+    }
+    if (rc == 0 && row < nrows)
+        rc = cm_error_set(err, CM_EDATA, "external files have %" PRId64 " of %" PRId64 " rows", row,
+                          nrows);
+    if (rc == 0)
+        rc = n == 1 ? 0 : cm_array_concat(parts, n, 0, out, err);
+    if (rc == 0 && n == 1)
+        *out = cm_array_ref(parts[0]);
+    for (size_t i = 0; i < n; i++)
+        cm_array_unref(parts[i]);
+    free(parts);
+    memcpy(m->extent, extent, sizeof extent);
+    return rc;
+}
+
 static int make_array(maker *m, cm_array **out, cm_error *err)
 {
-    if (m->d->space.null)
-        return cm_error_set(err, CM_EUNSUP, "null dataspace: it has neither shape nor cells");
+    const cm_h5_file *f = m->s->file;
     int rc = choose_cells(m, err);
     if (rc == 0)
         rc = choose_fill(m, err);
     if (rc)
         return rc;
+    m->key = f->key;
+    m->version = f->version;
+    m->nbytes = m->d->layout.nbytes;
+    if (m->d->layout.addr == CM_H5_UNDEF || !cm_add_u64(f->base, m->d->layout.addr, &m->at))
+        m->at = CM_H5_UNDEF;
+    if (m->d->layout.cls == CM_H5_VIRTUAL) {
+        bool extends = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
+        bool same = !m->from || m->lifted_ndim == m->ndim;
+        for (int i = 0; m->from && same && i < m->ndim; i++)
+            same = m->from[i] == i;
+        if (m->ndim != m->d->space.ndim || m->ndim == 0)
+            return cm_error_set(err, CM_EUNSUP, "virtual dataset of characters, or without axes");
+        if (!same)
+            return cm_error_set(err, CM_EUNSUP,
+                                "virtual dataset whose source is virtual and has other axes");
+        rc = cm_h5_virtual_new(m->s, m->d, m->dtype, &m->fill, m->v ? m->v->path : m->d->name, out,
+                               err);
+        return rc || !extends ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    }
+    if (m->from && m->d->external)
+        return cm_error_set(err, CM_EUNSUP, "virtual dataset whose source is in external files");
+    if (m->d->external && m->d->layout.cls == CM_H5_CONTIGUOUS) {
+        rc = external_array(m, out, err);
+        return rc || memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) == 0
+                   ? rc
+                   : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    }
     bool shorter = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
     bool extend = shorter && !ends_with_chunks(m);
     memcpy(m->whole, extend ? m->extent : m->shape, sizeof m->whole);
     rc = make_chunked(m, out, err);
     return rc || !extend ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+}
+
+int cm_h5_lifted_array(cm_h5_scan *s, const cm_h5_dataset *d, int ndim, const int *from,
+                       cm_array **out, cm_error *err)
+{
+    maker m = {.s = s, .d = d, .lifted_ndim = ndim, .from = from, .ndim = d->space.ndim};
+    *out = NULL;
+    if (cm_h5_is_char_array(d) || d->space.null)
+        return cm_error_set(err, CM_EUNSUP,
+                            "virtual dataset whose source is an array of characters");
+    for (int i = 0; i < m.ndim; i++)
+        m.shape[i] = m.extent[i] = (int64_t)d->space.dims[i];
+    return make_array(&m, out, err);
 }
 
 /* ---- variable -------------------------------------------------------------------------------- */
@@ -478,6 +569,11 @@ static int set_axes(maker *m, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
     m->ndim = d->has_space && !d->space.null ? d->space.ndim : 0;
+    if (d->has_space && d->space.null) { /* no shape and no cells: an axis of length 0 */
+        m->ndim = m->v->ndim = 1;
+        m->extent[0] = m->shape[0] = m->v->shape[0] = 0;
+        return 0;
+    }
     if (m->ndim && cm_h5_is_char_array(d))
         m->ndim--;
     m->v->ndim = m->ndim;

@@ -55,6 +55,14 @@ static int collection(cm_h5_scan *s, uint64_t addr, const cm_h5_collection **out
     return 0;
 }
 
+int cm_h5_scan_heap_object(cm_h5_scan *s, uint64_t addr, uint32_t index, const uint8_t **data,
+                           size_t *nbytes, cm_error *err)
+{
+    const cm_h5_collection *col = NULL;
+    int rc = collection(s, addr, &col, err);
+    return rc ? rc : cm_h5_collection_object(col, index, data, nbytes, err);
+}
+
 int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t **data,
                     size_t *nbytes, cm_error *err)
 {

@@ -92,4 +92,19 @@ int cm_parquet_read(const uint8_t *file, size_t nbytes, size_t max_rows, cm_parq
                     size_t ncolumns, size_t *nrows, cm_error *err);
 void cm_parquet_column_deinit(cm_parquet_column *c);
 
+/* ---- parquet_write.c ---------------------------------------------------------------------------
+ */
+
+/* One row: kind 0 none, 1 a range or a whole object (offset and nbytes 0), 2 raw bytes. */
+typedef struct cm_parquet_row {
+    uint64_t offset, nbytes;
+    uint32_t path; /* into names; of raw rows: where its bytes begin in blob */
+    uint8_t kind;
+} cm_parquet_row;
+
+/* The file of n rows, appended to out: columns path, offset, size, and raw when some row is. names:
+ * those that the rows use. Raises CM_ELIMIT (more than 1 GiB of raw bytes), CM_ENOMEM. */
+int cm_parquet_write(const cm_parquet_row *rows, size_t n, const char *const *names, size_t nnames,
+                     const uint8_t *blob, cm_buffer *out, cm_error *err);
+
 #endif

@@ -126,6 +126,14 @@ static bool chunk_coord(const char *s, const cm_zarr_place *p, int64_t *coord)
     return true;
 }
 
+/* Numbers and separators, but no chunk key of this array: of another separator, say, or of another
+ * number of axes. */
+static bool is_like_chunk(const char *s)
+{
+    s += s[0] == 'c' && (s[1] == '/' || s[1] == '.') ? 2 : 0;
+    return *s && s[strspn(s, "0123456789./")] == 0;
+}
+
 static int add_chunk(opening *o, const cm_zarr_place *p, cm_referenced *t, uint64_t index,
                      const cm_json *value, cm_error *err)
 {
@@ -170,6 +178,7 @@ static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_err
     if (!prefix)
         return CM_ENOMEM;
     size_t length = strlen(prefix), first = lower_bound(&o->json, prefix), end = first, outside = 0;
+    size_t strange = 0;
     while (end < o->json.n && !strncmp(o->json.entries[end].key, prefix, length))
         end++;
     for (int i = 0; i < p->ndim; i++)
@@ -179,8 +188,10 @@ static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_err
         const cm_refs_entry *e = &o->json.entries[i];
         uint64_t index = 0;
         bool inside = true;
-        if (!chunk_coord(e->key + length, p, coord))
+        if (!chunk_coord(e->key + length, p, coord)) {
+            strange += is_like_chunk(e->key + length);
             continue; /* metadata, or nothing that a Zarr reader would ask for */
+        }
         for (int k = 0; k < p->ndim; k++) {
             inside = inside && coord[k] < grid[k];
             index = index * (uint64_t)grid[k] + (uint64_t)coord[k];
@@ -197,6 +208,11 @@ static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_err
         cm_context_log(o->ctx, CM_LOG_WARNING,
                        "/%s: %zu references lie outside its shape and are left out", p->path,
                        outside);
+    if (r == 0 && strange)
+        cm_context_log(o->ctx, CM_LOG_WARNING,
+                       "/%s: %zu references have keys that are not of its chunks (\"dimension_"
+                       "separator\"?) and are left out",
+                       p->path, strange);
     free(prefix);
     if (r == 0)
         return cm_referenced_freeze(t, out, err);

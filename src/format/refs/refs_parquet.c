@@ -101,7 +101,17 @@ static int add_row(const lazy *t, cm_referenced *to, const cm_parquet_column *c,
     return cm_referenced_add(to, row, id, (uint64_t)offset, (uint64_t)size, err);
 }
 
-static int make_part(const lazy *t, const uint8_t *file, size_t nbytes, cm_table **out,
+/* A file has rows up to its record size or the last chunk: fewer would read as fill. */
+static int check_rows(const lazy *t, size_t k, size_t nrows, cm_error *err)
+{
+    uint64_t size = (uint64_t)t->record_size, left = t->ncells - k * size;
+    uint64_t needed = left < size ? left : size;
+    return nrows >= needed ? 0
+                           : cm_error_set(err, CM_EDATA, "%zu rows where %" PRIu64 " are needed",
+                                          nrows, needed);
+}
+
+static int make_part(const lazy *t, size_t k, const uint8_t *file, size_t nbytes, cm_table **out,
                      cm_error *err)
 {
     cm_parquet_column c[NCOLUMNS] = {{.name = "path"},
@@ -112,6 +122,8 @@ static int make_part(const lazy *t, const uint8_t *file, size_t nbytes, cm_table
     cm_referenced *part = NULL;
     size_t n = 0;
     int r = cm_parquet_read(file, nbytes, (size_t)t->record_size, c, NCOLUMNS, &n, err);
+    if (r == 0)
+        r = check_rows(t, k, n, err);
     if (r == 0)
         r = intern(t->paths, &c[PATH], &ids, err);
     int64_t grid[1] = {(int64_t)n};
@@ -144,7 +156,7 @@ static int load_part(const lazy *t, size_t k, cm_table **out, cm_error *err)
         if (r == 0)
             r = cm_referenced_freeze(empty, out, err);
     } else if (r == 0) {
-        r = make_part(t, (const uint8_t *)text, nbytes, out, err);
+        r = make_part(t, k, (const uint8_t *)text, nbytes, out, err);
     }
     if (r && key)
         cm_error_prefix(err, "%s", key);
@@ -184,7 +196,7 @@ static int locate(const cm_table *base, const int64_t *coord, cm_location *out, 
     int64_t row = (int64_t)(index % (uint64_t)t->record_size);
     if ((uint64_t)row < cm_referenced_ncells(part))
         return part->locate(part, &row, out, err);
-    out->where = CM_AT_NOWHERE; /* the last file need not be padded */
+    out->where = CM_AT_NOWHERE; /* of a file that is not there */
     out->key[0] = 0;
     out->inline_data = NULL;
     return 0;

@@ -1,0 +1,182 @@
+/* cli/cmd_virtualize.c: chunkmill virtualize SRC... DST: references instead of copies. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/jsonout.h"
+#include "cli/sizes.h"
+#include "cli/sources.h"
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static int choose_form(const cm_cli *cli, const char *target, bool *parquet, cm_error *err)
+{
+    const char *form = cli->args.references;
+    *parquet = form ? strcmp(form, "parquet") == 0
+                    : ends_with(target, ".parq") || ends_with(target, ".parquet");
+    if (form || *parquet || ends_with(target, ".json"))
+        return 0;
+    cm_error_set(err, CM_EINVAL, "its name does not say which form of references it is to be");
+    cm_error_object(err, target);
+    cm_error_hint(err, "name it .json or .parq, or add --references json or parquet");
+    return CM_EINVAL;
+}
+
+/* With --append the target is the first source. */
+static int list_sources(cm_cli *cli, const char *target, cm_cli_sources *s, cm_error *err)
+{
+    if (cli->args.append) {
+        if (cli->args.concat) {
+            cm_error_set(err, CM_EINVAL, "--append names the dimension already");
+            cm_error_hint(err, "leave --concat out");
+            return CM_EINVAL;
+        }
+        cli->args.concat = cli->args.append;
+        cli->args.overwrite = 1;
+        int ret = cm_cli_list_add(&s->names, target, strlen(target), err);
+        if (ret < 0)
+            return ret;
+    }
+    return cm_cli_sources_list(cli, cli->args.noperands - 1, s, err);
+}
+
+static void put_json(cm_cli *cli, const char *target, bool parquet,
+                     const cm_virtualize_stats *stats, double seconds)
+{
+    cm_cli_json json;
+    cm_cli_json_init(&json, &cli->out, false);
+    cm_cli_json_object(&json);
+    cm_cli_json_key(&json, "target");
+    cm_cli_json_string(&json, target);
+    cm_cli_json_key(&json, "form");
+    cm_cli_json_string(&json, parquet ? "parquet" : "json");
+    cm_cli_json_key(&json, "variables");
+    cm_cli_json_int(&json, stats->variables);
+    cm_cli_json_key(&json, "references");
+    cm_cli_json_int(&json, stats->references);
+    cm_cli_json_key(&json, "inlined");
+    cm_cli_json_int(&json, stats->inlined);
+    cm_cli_json_key(&json, "sources");
+    cm_cli_json_int(&json, stats->sources);
+    cm_cli_json_key(&json, "seconds");
+    cm_cli_json_double(&json, (double)(int64_t)(seconds * 1000) / 1000);
+    cm_cli_json_key(&json, "peak_memory");
+    cm_cli_json_uint(&json, cm_cli_peak_memory());
+    cm_cli_json_close(&json, '}');
+}
+
+static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
+{
+    cm_virtualize_options options;
+    cm_virtualize_stats stats;
+    cm_virtualize_options_init(&options);
+    size_t skip = cli->args.append ? 1 : 0; /* the target itself */
+    options.overwrite = cli->args.overwrite > 0;
+    options.rebase = cm_cli_list_items(&cli->args.rebase);
+    options.nrebase = cli->args.rebase.n;
+    if (cli->args.inline_nbytes)
+        options.inline_nbytes = cli->args.inline_nbytes;
+    if (cli->args.no_inline)
+        options.inline_nbytes = 0;
+    if (cli->args.record_size)
+        options.record_size = cli->args.record_size;
+    int ret = choose_form(cli, target, &options.parquet, err);
+    if (ret == 0)
+        ret = cm_virtualize(cli->ctx, s->dataset, cm_cli_list_items(&s->names) + skip,
+                            s->names.n - skip, target, &options, &stats, err);
+    if (ret < 0)
+        return ret;
+    double seconds = cm_cli_now() - cli->started;
+    char peak[16];
+    if (cli->args.json)
+        put_json(cli, target, options.parquet, &stats, seconds);
+    cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
+    cm_cli_note(cli,
+                "%s: %" PRId64 " references (%" PRId64 " with their bytes) of %" PRId64
+                " variables to %" PRId64 " files, %.2f s, peak memory %s",
+                target, stats.references, stats.inlined, stats.variables, stats.sources, seconds,
+                peak);
+    return 0;
+}
+
+static int run(cm_cli *cli, cm_error *err)
+{
+    cm_cli_sources sources = {0};
+    const char *target = cli->args.operands[cli->args.noperands - 1];
+    bool parquet;
+    int ret = cm_cli_begin(cli, 0, err);
+    if (ret < 0)
+        return ret;
+    if (cli->args.noperands == 1 && !cli->args.files_from) {
+        cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
+        cm_error_object(err, cli->command->name);
+        cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
+        return CM_EINVAL;
+    }
+    ret = choose_form(cli, target, &parquet, err);
+    if (ret == 0)
+        ret = list_sources(cli, target, &sources, err);
+    if (ret == 0)
+        ret = cm_cli_sources_open(cli, &sources, err);
+    if (ret == 0)
+        ret = write_references(cli, &sources, target, err);
+    cm_cli_sources_free(&sources);
+    return ret;
+}
+
+static const cm_cli_option options[] = {
+    {CM_CLI_HEADING, .help = "The references"},
+    {CM_CLI_CHOICE, "references", 0, false, CM_CLI_AT(references), "json|parquet",
+     "kerchunk's JSON (version 1) or fsspec's Parquet layout; default: as DST ends, .json, .parq "
+     "or "
+     ".parquet"},
+    {CM_CLI_SIZE, "inline", 0, false, CM_CLI_AT(inline_nbytes), "SIZE",
+     "chunks of fewer bytes are written into the references; default 512"},
+    {CM_CLI_FLAG, "no-inline", 0, false, CM_CLI_AT(no_inline), NULL,
+     "refer to every chunk, however small"},
+    {CM_CLI_COUNT, "record-size", 0, false, CM_CLI_AT(record_size), "N",
+     "references in one Parquet file; default 100000"},
+    {CM_CLI_TEXT, "append", 0, false, CM_CLI_AT(append), "DIM",
+     "DST is there: join it with the sources along DIM and replace it"},
+    {CM_CLI_WORDS, "rebase", 0, false, CM_CLI_AT(rebase), "OLD=NEW",
+     "SRC is references: files whose names begin with OLD are now under NEW; repeatable"},
+    {CM_CLI_FLAG, "overwrite", 0, false, CM_CLI_AT(overwrite), NULL,
+     "replace DST: it stays readable until the new one is whole"},
+    CM_CLI_SUBSET_OPTIONS,
+    CM_CLI_FORMAT_OPTION,
+    CM_CLI_JOIN_OPTIONS,
+    CM_CLI_RESOURCE_OPTIONS,
+    CM_CLI_TALK_OPTIONS,
+};
+
+static const cm_cli_example examples[] = {
+    {"a file as a Zarr store, without copying it", "chunkmill virtualize tas_2001.nc tas.json"},
+    {"the same in Parquet, for many references", "chunkmill virtualize tas_2001.nc tas.parq"},
+    {"from one form to the other", "chunkmill virtualize tas.json copy.parq"},
+    {"only the coordinates of several files, joined",
+     "chunkmill virtualize tas_*.nc axes.json --skip tas --concat time"},
+    {0}};
+
+const cm_cli_command cm_cli_virtualize = {
+    .name = "virtualize",
+    .operands = "SRC... DST",
+    .summary = "write references to the chunks of files instead of copies; several sources are "
+               "joined",
+    .text =
+        "Reads anything that rechunk reads, and writes which bytes of which file each chunk is: "
+        "kerchunk references, which xarray, zarr-python and chunkmill open as one "
+        "dataset.\n\nWhat references cannot say is refused, naming file and variable: files that "
+        "differ in codec, chunk shape or byte order, one that ends inside a chunk and is not the "
+        "last, filter masks, codecs that no other reader has. Variables up to 1 MiB of that kind "
+        "and dimension coordinates are written into the references. chunkmill rechunk copies "
+        "what cannot be referred to.\n\nThe references record size and time of change of every "
+        "file; chunkmill verify finds those that changed or are gone.",
+    .min_operands = 1,
+    .max_operands = (size_t)-1,
+    .options = options,
+    .examples = examples,
+    .run = run};

@@ -1,0 +1,308 @@
+/* save/virtual_flatten.c: a variable's array as segments of files along one axis, and whether
+ * references can say it.
+ *
+ *     concat(subset(A), B, C)  ->  [A from start | B | C]   each a chunked array of one file
+ *
+ * A reference format has one shape of chunks, one codec chain and one byte order for an array, and
+ * a regular grid that starts at zero. So
+ *
+ *     chunked files      equal chunk shapes and chains; every file but the last ends with a whole
+ *                        chunk; a subset begins at a chunk
+ *     contiguous files   chunks of rows, as many as divide every file's length, up to about 4 MiB;
+ *                        the records of NetCDF-3 are not neighbours: one row each
+ *
+ * What does not fit is refused with the first file that does not, and the reason. Variables up to
+ * CM_VIRTUAL_NATIVE bytes are written into the references instead, whatever the reason; so are
+ * dimension coordinates, which every reader wants whole at once.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/compose.h"
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "save/virtual.h"
+
+enum { ROWS_NBYTES = 4 << 20 };
+
+void cm_virtual_part_deinit(cm_virtual_part *p)
+{
+    free(p->segments);
+    cm_chain_unref(p->chain);
+}
+
+static int refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err, const char *text)
+{
+    cm_error_set(err, CM_EUNSUP, "references cannot say it: %s", text);
+    cm_error_object(err, a ? a->label : NULL);
+    cm_error_variable(err, p->variable->path);
+    cm_error_hint(err, "leave it out with --skip %s, or copy with chunkmill rechunk",
+                  p->variable->name);
+    return CM_EUNSUP;
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const int64_t *count,
+                   int64_t begin, bool *joined, cm_error *err)
+{
+    cm_array *const *parts;
+    const int64_t *begins, *from;
+    size_t n;
+    int axis, r = 0;
+    int64_t inner[CM_MAX_DIMS], some[CM_MAX_DIMS];
+    size_t nbytes = (size_t)a->ndim * sizeof *inner;
+    memcpy(inner, start, nbytes);
+    memcpy(some, count, nbytes);
+    cm_array *src = cm_array_subset_source(a, &from);
+    if (src) {
+        for (int i = 0; i < a->ndim; i++)
+            inner[i] += from[i];
+        return collect(p, src, inner, count, begin, joined, err);
+    }
+    if (cm_array_concat_parts(a, &parts, &n, &axis, &begins)) {
+        if (*joined && axis != p->axis)
+            return refuse(a, p, err, "it is joined along two axes");
+        *joined = true;
+        p->axis = axis;
+        for (size_t k = 0; k < n && r == 0; k++) {
+            int64_t lo = cm_max_i64(start[axis], begins[k]);
+            int64_t hi = cm_min_i64(start[axis] + count[axis], begins[k + 1]);
+            if (lo >= hi)
+                continue;
+            inner[axis] = lo - begins[k];
+            some[axis] = hi - lo;
+            r = collect(p, parts[k], inner, some, begin + lo - start[axis], joined, err);
+        }
+        return r;
+    }
+    if (!cm_array_is_chunked(a))
+        return refuse(a, p, err, "its values are changed when they are read (text, time units)");
+    if (cm_grow(&p->segments, &p->capacity, p->nsegments + 1, sizeof *p->segments, err))
+        return CM_ENOMEM;
+    cm_segment *s = &p->segments[p->nsegments++];
+    *s = (cm_segment){.leaf = a, .begin = begin, .path = UINT32_MAX};
+    memcpy(s->start, start, nbytes);
+    for (int i = 0; i < a->ndim; i++)
+        some[i] = count[i];
+    s->end = begin; /* the length along the axis is known when the axis is */
+    return 0;
+}
+
+/* ---- contiguous ------------------------------------------------------------------------------ */
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+static const int64_t *strides_of(const cm_segment *s, uint64_t *offset, uint64_t *limit)
+{
+    const int64_t *strides;
+    return cm_table_is_strided(cm_chunked_table(s->leaf), offset, &strides, limit) ? strides : NULL;
+}
+
+/* Do the rows of the segment have no gaps inside, and between them? */
+static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *neighbours)
+{
+    uint64_t offset, limit;
+    const int64_t *strides = strides_of(s, &offset, &limit);
+    int64_t want = s->leaf->dtype.size;
+    for (int i = p->ndim - 1; i >= 1; i--) {
+        int64_t length = i == p->axis ? s->end - s->begin : p->shape[i];
+        if (s->start[i] != 0 || length != s->leaf->shape[i] || (length > 1 && strides[i] != want))
+            return false;
+        want *= s->leaf->shape[i];
+    }
+    *neighbours = p->ndim == 0 || strides[0] == want || s->leaf->shape[0] <= 1;
+    return true;
+}
+
+static int chunk_rows(cm_virtual_part *p, cm_error *err)
+{
+    int64_t common = 0, row = p->variable->array->dtype.size, rows = 1;
+    bool gaps = false;
+    for (size_t k = 0; k < p->nsegments; k++) {
+        const cm_segment *s = &p->segments[k];
+        bool neighbours = true;
+        if (!rows_are_whole(p, s, &neighbours))
+            return refuse(s->leaf, p, err, "a part of each row of contiguous data");
+        gaps = gaps || !neighbours;
+        common = gcd(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
+        if (p->axis > 0 && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
+            return refuse(s->leaf, p, err, "its length along the joined axis differs");
+    }
+    for (int i = 1; i < p->ndim; i++) {
+        p->chunk[i] = i == p->axis ? p->segments[0].end - p->segments[0].begin : p->shape[i];
+        row *= p->chunk[i];
+    }
+    /* the largest divisor that makes chunks of at most ROWS_NBYTES */
+    for (int64_t d = 1; !gaps && d <= common / d; d++) {
+        if (common % d)
+            continue;
+        if (d * row <= ROWS_NBYTES && d > rows)
+            rows = d;
+        if (common / d * row <= ROWS_NBYTES && common / d > rows)
+            rows = common / d;
+    }
+    if (p->ndim)
+        p->chunk[0] = rows;
+    p->chunk_nbytes = (uint64_t)(rows * row);
+    p->strided = true;
+    int r = cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
+    if (r == 0) {
+        const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
+        p->chain->big_endian = first->big_endian;
+    }
+    return r;
+}
+
+/* ---- chunked --------------------------------------------------------------------------------- */
+
+static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
+{
+    const cm_chain *a = cm_chunked_chain(p->segments[0].leaf), *b = cm_chunked_chain(s->leaf);
+    char text[600], shape[2][120] = {"", ""};
+    const cm_chain *both[2] = {a, b};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < p->ndim && strlen(shape[k]) < 90; i++)
+            snprintf(shape[k] + strlen(shape[k]), sizeof shape[k] - strlen(shape[k]), "%s%lld",
+                     i ? " x " : "", (long long)both[k]->shape[i]);
+    char *x = cm_chain_text(a, NULL), *y = cm_chain_text(b, NULL);
+    snprintf(text, sizeof text, "chunks of %s as %.80s, but of %s as %.80s in %.100s", shape[1],
+             y ? y : "?", shape[0], x ? x : "?",
+             p->segments[0].leaf->label ? p->segments[0].leaf->label : "the first file");
+    free(x);
+    free(y);
+    return refuse(s->leaf, p, err, text);
+}
+
+static int check_chunked(cm_virtual_part *p, cm_error *err)
+{
+    const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
+    char text[200];
+    if (first->a2b != CM_A2B_BYTES && first->a2b != CM_A2B_VLEN)
+        return refuse(p->segments[0].leaf, p, err,
+                      first->a2b == CM_A2B_SHARDING ? "it is sharded" : "its cells are HDF5's own");
+    for (size_t k = 0; k < p->nsegments; k++) {
+        const cm_segment *s = &p->segments[k];
+        const cm_chain *c = cm_chunked_chain(s->leaf);
+        if (!cm_chain_equal(first, c))
+            return differs(p, s, err);
+        for (int i = 0; i < p->ndim; i++)
+            if (s->start[i] % c->shape[i])
+                return refuse(s->leaf, p, err, "the part that is chosen begins inside a chunk");
+        int64_t n = s->end - s->begin, size = p->ndim ? c->shape[p->axis] : 1;
+        if (k + 1 < p->nsegments && n % size) {
+            snprintf(
+                text, sizeof text,
+                "it has %lld steps of axis %d in chunks of %lld: a partial chunk in the middle",
+                (long long)n, p->axis, (long long)size);
+            return refuse(s->leaf, p, err, text);
+        }
+    }
+    memcpy(p->chunk, first->shape, sizeof p->chunk);
+    p->chain = cm_chain_ref((cm_chain *)(uintptr_t)first);
+    return 0;
+}
+
+/* ---- the part -------------------------------------------------------------------------------- */
+
+static int express(cm_virtual_part *p, cm_error *err)
+{
+    static const int64_t zero[CM_MAX_DIMS];
+    bool joined = false;
+    uint64_t offset, limit;
+    cm_array *a = p->variable->array;
+    if (a->dtype.kind == CM_BYTES)
+        return refuse(a, p, err, "cells of fixed-length bytes");
+    int r = collect(p, a, zero, p->shape, 0, &joined, err);
+    if (r)
+        return r;
+    int64_t end = p->ndim ? p->shape[p->axis] : 1;
+    for (size_t k = p->nsegments; k-- > 0;) {
+        p->segments[k].end = end;
+        end = p->segments[k].begin;
+    }
+    if (p->nsegments == 0)
+        return refuse(a, p, err, "it has no cells");
+    bool strided = strides_of(&p->segments[0], &offset, &limit) != NULL;
+    const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
+    for (size_t k = 0; k < p->nsegments; k++) {
+        const cm_chain *c = cm_chunked_chain(p->segments[k].leaf);
+        if ((strides_of(&p->segments[k], &offset, &limit) != NULL) != strided ||
+            (strided && (c->a2b != CM_A2B_BYTES || c->big_endian != first->big_endian)))
+            return differs(p, &p->segments[k], err);
+    }
+    return strided ? chunk_rows(p, err) : check_chunked(p, err);
+}
+
+/* Of a small variable every chunk is looked at: one with a filter mask, or that was never written,
+ * makes it one that is written into the references. */
+static int check_chunks(const cm_virtual_part *p, cm_error *err)
+{
+    int r = 0;
+    for (size_t k = 0; k < p->nsegments && r == 0 && !p->strided; k++) {
+        const cm_array *leaf = p->segments[k].leaf;
+        int64_t grid[CM_MAX_DIMS], at[CM_MAX_DIMS] = {0};
+        cm_location loc;
+        bool some = true;
+        for (int i = 0; i < p->ndim; i++) {
+            grid[i] = cm_ceil_div(leaf->shape[i], p->chunk[i]);
+            some = some && grid[i] > 0;
+        }
+        do {
+            loc.skip_mask = 0;
+            r = some ? cm_chunked_locate(leaf, at, &loc, err) : 0;
+            if (r == 0 && some && (loc.where == CM_AT_NOWHERE || loc.skip_mask))
+                return refuse(leaf, p, err, "a filter mask, or a chunk that was never written");
+        } while (r == 0 && some && cm_next(p->ndim, grid, at));
+    }
+    return r;
+}
+
+static bool is_coordinate(const cm_virtual_part *p)
+{
+    const cm_variable *v = p->variable;
+    return p->ndim == 1 && v->dimensions[0] && strcmp(v->dimensions[0], v->name) == 0;
+}
+
+int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
+{
+    cm_array *a = p->variable->array;
+    cm_error why = {0};
+    p->ndim = a->ndim;
+    p->nchunks = 1;
+    memcpy(p->shape, a->shape, sizeof p->shape);
+    int64_t n = cm_shape_nelem(a->ndim, a->shape), nbytes;
+    bool small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
+    bool whole = small && is_coordinate(p) && v->options->inline_nbytes > 0;
+    int r = n == 0 || whole ? CM_EUNSUP : express(p, &why);
+    if (r == 0 && small)
+        r = check_chunks(p, &why);
+    if (r == CM_EUNSUP && small) {
+        p->native = true;
+        p->nsegments = 0;
+        for (int i = 0; i < p->ndim; i++)
+            p->chunk[i] = cm_max_i64(p->shape[i], 1);
+        cm_chain_unref(p->chain);
+        p->chain = NULL;
+        r = cm_chain_new(a->dtype, p->ndim, p->chunk, &p->chain, &why);
+    }
+    if (r) {
+        if (err)
+            *err = why;
+        return r;
+    }
+    for (int i = 0; i < p->ndim; i++) {
+        p->grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
+        p->nchunks *= p->grid[i];
+    }
+    return 0;
+}
