@@ -65,6 +65,8 @@ typedef struct cm_virtual {
     size_t nversions, versions_capacity;
     cm_store *last_store; /* whose directory is last_directory */
     char *last_directory;
+    char last_key[1024]; /* in last_store: neighbouring chunks are mostly of one file */
+    uint32_t last_id;
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     int64_t nreferences, ninline;

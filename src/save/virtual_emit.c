@@ -42,6 +42,7 @@ static const char *directory_of(cm_virtual *v, cm_store *store, cm_error *err)
     v->last_directory = cm_strdup(real ? real : local, err);
     free(real);
     v->last_store = v->last_directory ? store : NULL;
+    v->last_key[0] = 0;
     return v->last_directory;
 }
 
@@ -52,12 +53,22 @@ static int name_of(cm_virtual *v, cm_store *store, const char *key,
     const char *directory = directory_of(v, store, err);
     if (!directory)
         return err ? err->code : CM_ENOMEM;
+    if (v->last_key[0] && strcmp(v->last_key, key) == 0) {
+        *id = v->last_id;
+        return 0;
+    }
     int n = snprintf(name, sizeof name, "%s/%s", strcmp(directory, "/") ? directory : "", key);
     if (n < 0 || (size_t)n >= sizeof name)
         return cm_error_set(err, CM_ELIMIT, "%s: the name is too long", key);
     int r = cm_paths_add(v->paths, name, (size_t)n, id, err);
-    if (r || *id < v->nversions)
+    if (r)
         return r;
+    if (strlen(key) < sizeof v->last_key) {
+        memcpy(v->last_key, key, strlen(key) + 1);
+        v->last_id = *id;
+    }
+    if (*id < v->nversions)
+        return 0;
     if (cm_grow(&v->versions, &v->versions_capacity, (size_t)*id + 1, sizeof *v->versions, err))
         return CM_ENOMEM;
     cm_object_version found = {.size = UINT64_MAX};

@@ -812,6 +812,19 @@ def chunk_counts(tmp):
 
 
 @test
+def chunks_of_one_byte(tmp):
+    """Without an index, chunks may be smaller than an entry of one."""
+    path = f"{tmp}/tiny.h5"
+    with h5py.File(path, "w", libver="latest") as h:
+        p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        p.set_chunk((1,))
+        p.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        d = h5py.h5d.create(h.id, b"implicit", h5py.h5t.STD_I8LE, h5py.h5s.create_simple((20000,)), p)
+        d.write(h5py.h5s.ALL, h5py.h5s.ALL, (np.arange(20000) % 113).astype("i1"))
+    compare_cells(path)
+
+
+@test
 def plugin_filters(tmp):
     if hdf5plugin is None:
         print("# SKIP plugin_filters: hdf5plugin is missing")

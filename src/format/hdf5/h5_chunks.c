@@ -56,7 +56,9 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
 {
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;
-    if (sink->nvisited++ > f->size / f->nbytes_off)
+    /* Bytes of the file that an entry takes, or where there are none, its chunk. */
+    unsigned least = spec->layout.index == CM_H5_INDEX_IMPLICIT ? 1 : f->nbytes_off;
+    if (sink->nvisited++ > f->size / least)
         return cm_error_set(err, CM_EDATA, "chunk index has more entries than fit into the file");
     if (addr == CM_H5_UNDEF)
         return 0;
