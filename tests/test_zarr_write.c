@@ -272,6 +272,39 @@ static void order(void)
     }
 }
 
+/* An array may be all there is. */
+static void array_at_the_root(void)
+{
+    const plan root = {"/", CM_INT32, 1, {3}, {2}, {"x"}, NULL, NULL};
+    const plan b = {"b", CM_INT32, 1, {3}, {2}, {"x"}, NULL, NULL};
+    for (int format = 2; format <= 3; format++) {
+        cm_error err = {0};
+        cm_dataset *ds = NULL;
+        cm_zarr_array *a = NULL;
+        char key[1024];
+        spy *s = new_spy();
+        cm_zarr_writer *w = new_writer(&s->base, "p", format);
+        TAP_CALL(add(w, &root, &a, &err), &err);
+        TAP_STR(cm_zarr_array_path(a), "/");
+        TAP_CALL(cm_zarr_array_key(a, &(int64_t){1}, key, &err), &err);
+        TAP_STR(key, format == 3 ? "p/c/1" : "p/1");
+        TAP_EQ(add(w, &b, NULL, &err), CM_EEXIST);
+        TAP_EQ(cm_zarr_writer_add_group(w, "/", NULL, 0, &err), CM_EEXIST);
+        TAP_EQ(add(w, &root, NULL, &err), CM_EEXIST);
+        TAP_CALL(cm_zarr_writer_finish(w, &err), &err);
+        TAP_STR(s->log, format == 3 ? "p/zarr.json " : "p/.zattrs p/.zarray ");
+        TAP_CALL(cm_zarr_open(ctx, s->inner, "p", "memory://p", &ds, &err), &err);
+        TAP_OK(ds && cm_group_nvariables(cm_dataset_root(ds)) == 1);
+        cm_dataset_free(ds);
+        cm_zarr_writer_free(w);
+        w = new_writer(&s->base, "q", format);
+        TAP_CALL(add(w, &b, NULL, &err), &err);
+        TAP_EQ(add(w, &root, NULL, &err), CM_EEXIST);
+        cm_zarr_writer_free(w);
+        cm_store_unref(&s->base);
+    }
+}
+
 /* Whichever put fails, the target does not open as a store until finish has been repeated. In v2
  * the store is complete once .zmetadata is there, so only the last put is exempt. */
 static void failing_puts(void)
@@ -309,8 +342,8 @@ static void refusals(void)
     static const struct {
         const char *path;
         int code;
-    } paths[] = {{"", CM_EINVAL},
-                 {"/", CM_EINVAL},
+    } paths[] = {{"", CM_EEXIST},
+                 {"/", CM_EEXIST},
                  {"a//b", CM_EINVAL},
                  {"a/", CM_EINVAL},
                  {"..", CM_EINVAL},
@@ -572,6 +605,7 @@ int main(void)
     TAP_RUN(documents);
     TAP_RUN(fills);
     TAP_RUN(order);
+    TAP_RUN(array_at_the_root);
     TAP_RUN(failing_puts);
     TAP_RUN(refusals);
     TAP_RUN(pipelines);

@@ -57,6 +57,8 @@ look() {
     want liblz4-dev module liblz4
     want libdeflate-dev module libdeflate
     want zlib1g-dev module zlib
+    want libbz2-dev header bzlib.h
+    want liblzma-dev module liblzma
     want libblosc-dev header blosc.h
     want libaec-dev header szlib.h
     if [ "$1" = demo ]; then

@@ -123,8 +123,13 @@ static uint32_t rotate(uint32_t v, int k)
 
 uint32_t cm_lookup3(const void *data, size_t nbytes)
 {
+    return cm_lookup3_from(0, data, nbytes);
+}
+
+uint32_t cm_lookup3_from(uint32_t initval, const void *data, size_t nbytes)
+{
     const uint8_t *p = data;
-    uint32_t a = 0xdeadbeef + (uint32_t)nbytes, b = a, c = a;
+    uint32_t a = 0xdeadbeef + (uint32_t)nbytes + initval, b = a, c = a;
     if (nbytes == 0)
         return c;
     for (; nbytes > 12; p += 12, nbytes -= 12) {

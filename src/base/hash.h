@@ -12,6 +12,7 @@ uint32_t cm_crc32c_scalar(uint32_t crc, const void *data, size_t nbytes);
 
 /* Bob Jenkins' lookup3 hashlittle(), initval 0: HDF5's metadata checksum. */
 uint32_t cm_lookup3(const void *data, size_t nbytes);
+uint32_t cm_lookup3_from(uint32_t initval, const void *data, size_t nbytes);
 
 /* HDF5's fletcher32 over 16-bit big-endian words (H5checksum.c's H5_checksum_fletcher32). */
 uint32_t cm_fletcher32(const void *data, size_t nbytes);

@@ -92,6 +92,23 @@ void cm_chain_unref(cm_chain *chain)
     free(chain);
 }
 
+int cm_chain_filters(const cm_chain *chain, int *flags)
+{
+    int n = 0;
+    uint32_t from, to;
+    *flags = 0;
+    for (int i = 0; i < chain->nstages; i++) {
+        const cm_codec *s = chain->stages[i];
+        if (!s->cls->filter)
+            continue;
+        if (i != n)
+            return -1;
+        *flags |= s->cls->filter(s, &from, &to);
+        n++;
+    }
+    return n;
+}
+
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
 bool cm_chain_reorders(const cm_chain *chain)

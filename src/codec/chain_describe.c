@@ -63,11 +63,22 @@ static cm_json *describe_sharding(const cm_chain *c, cm_json_doc *doc)
     return o;
 }
 
-static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc)
+/* What the last of n filters gives has a byte order when it is wider than a byte. */
+static cm_json *describe_bytes_after(const cm_chain *c, cm_json_doc *doc, int n)
+{
+    uint32_t from, to;
+    cm_json *config, *o;
+    c->stages[n - 1]->cls->filter(c->stages[n - 1], &from, &to);
+    o = named(doc, "bytes", to > 1 ? &config : NULL);
+    return !o || (to > 1 && cm_json_set_string(doc, config, "endian", "little")) ? NULL : o;
+}
+
+static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, int nfilters)
 {
     cm_json *config;
     switch (c->a2b) {
-    case CM_A2B_BYTES: return describe_bytes(c, doc);
+    case CM_A2B_BYTES:
+        return nfilters > 0 ? describe_bytes_after(c, doc, nfilters) : describe_bytes(c, doc);
     case CM_A2B_VLEN:
         return named(doc, c->dtype.kind == CM_STRING ? "vlen-utf8" : "vlen-bytes", &config);
     case CM_A2B_SHARDING: return describe_sharding(c, doc);
@@ -83,9 +94,15 @@ cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc)
         return NULL;
     if (chain->transposed && cm_json_add(doc, list, describe_transpose(chain, doc)))
         return NULL;
-    if (cm_json_add(doc, list, describe_a2b(chain, doc)))
+    int flags, nfilters = cm_chain_filters(chain, &flags);
+    for (int i = 0; i < nfilters; i++) {
+        const cm_codec *s = chain->stages[i];
+        if (cm_json_add(doc, list, s->cls->describe(s, doc, CM_ZARR3)))
+            return NULL;
+    }
+    if (cm_json_add(doc, list, describe_a2b(chain, doc, nfilters)))
         return NULL;
-    for (int i = 0; i < chain->nstages; i++) {
+    for (int i = nfilters > 0 ? nfilters : 0; i < chain->nstages; i++) {
         const cm_codec *s = chain->stages[i];
         if (cm_json_add(doc, list, s->cls->describe(s, doc, CM_ZARR3)))
             return NULL;

@@ -22,6 +22,7 @@ typedef struct {
     cm_chain *chain;
     int64_t stored[CM_MAX_DIMS]; /* the chunk's shape along the stored axes */
     bool have_bytes;
+    uint32_t width; /* of the numbers after the last filter, 0 before one */
     int depth;
 } walk;
 
@@ -113,6 +114,8 @@ static int add_transpose(walk *w, const entry *e, cm_error *err)
         r = read_order(cm_json_get(e->config, "order"), w->ndim, second, err);
     if (r)
         return r;
+    if (w->width)
+        return cm_error_set(err, CM_EUNSUP, "codec transpose after a filter");
     cm_chain *c = w->chain;
     memcpy(first, c->order, sizeof first);
     c->transposed = false;
@@ -140,6 +143,14 @@ static int set_bytes(walk *w, const entry *e, cm_error *err)
     if (endian && strcmp(endian, "little") != 0 && strcmp(endian, "big") != 0)
         return cm_error_set(err, CM_EDATA, "codec bytes: endian \"%s\" is not little or big",
                             endian);
+    if (w->width && !endian && w->width > 1)
+        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing");
+    if (w->width) { /* the cells in memory are the filters' matter, little-endian ones */
+        if (w->width > 1 && strcmp(endian, "big") == 0)
+            return cm_error_set(err, CM_EUNSUP, "codec bytes: big-endian numbers after a filter");
+        c->endian_given = cm_dtype_word(w->dtype) > 1;
+        return 0;
+    }
     if (!endian && cm_dtype_word(w->dtype) > 1)
         return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for %s",
                             cm_dtype_name(w->dtype, name, sizeof name));
@@ -239,8 +250,23 @@ static int add_stage(walk *w, const entry *e, const cm_codec_class *cls, cm_erro
 {
     bool numcodecs = strncmp(e->name, "numcodecs.", 10) == 0;
     cm_codec *codec;
-    int r = cls->parse(e->config, numcodecs ? CM_ZARR2 : CM_ZARR3, w->dtype, &codec, err);
-    return r ? r : cm_chain_append(w->chain, codec, err);
+    uint32_t from, to;
+    int r = cls->parse(e->config, numcodecs && !cls->filter ? CM_ZARR2 : CM_ZARR3, w->dtype, &codec,
+                       err);
+    if (r || !cls->filter)
+        return r ? r : cm_chain_append(w->chain, codec, err);
+    int flags = cls->filter(codec, &from, &to);
+    if (flags & CM_FILTER_BIG)
+        r = cm_error_set(err, CM_EUNSUP, "codec %s: big-endian numbers in Zarr v3", e->name);
+    else if (from != (w->width ? w->width : w->dtype.size))
+        r = cm_error_set(err, CM_EDATA, "codec %s: numbers of %u bytes, but it is given %u",
+                         e->name, from, w->width ? w->width : w->dtype.size);
+    if (r) {
+        cm_codec_free(codec);
+        return r;
+    }
+    w->width = to;
+    return cm_chain_append(w->chain, codec, err);
 }
 
 static int unknown(const entry *e, cm_error *err)
@@ -282,13 +308,19 @@ static int add_entry(walk *w, const cm_json *v, cm_error *err)
             return cm_error_set(err, CM_EDATA,
                                 "codec %s takes an array, but an earlier codec made bytes of it",
                                 e.name);
+        if (w->width && array_codecs[i].makes_bytes && array_codecs[i].add != set_bytes)
+            return cm_error_set(err, CM_EUNSUP, "codec %s after a filter", e.name);
         w->have_bytes = array_codecs[i].makes_bytes;
         return array_codecs[i].add(w, &e, err);
     }
     const cm_codec_class *cls = cm_codec_class_named(e.name, CM_ZARR3);
     if (!cls)
         return e.optional ? 0 : unknown(&e, err);
-    if (!w->have_bytes)
+    if (cls->filter && w->have_bytes)
+        return cm_error_set(err, CM_EDATA,
+                            "codec %s takes an array, but an earlier codec made bytes of it",
+                            e.name);
+    if (!w->have_bytes && !cls->filter)
         return cm_error_set(err, CM_EDATA, "codec %s takes bytes, but none made bytes before it",
                             e.name);
     return add_stage(w, &e, cls, err);

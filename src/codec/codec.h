@@ -33,6 +33,11 @@ typedef struct cm_codec cm_codec;
 /* One thread's decompressor and compressor states, reused. */
 typedef struct cm_codec_work cm_codec_work;
 
+enum {
+    CM_FILTER_LOSSY = 1, /* not every cell comes back: encoding refuses those that do not */
+    CM_FILTER_BIG = 2    /* configured for big-endian numbers */
+};
+
 /* A class of bytes-to-bytes codecs: one per file, one registry (codec/registry.c). */
 typedef struct cm_codec_class {
     const char *name;  /* v3 name, e.g. "numcodecs.lz4" for those that v3 core does not define */
@@ -81,6 +86,11 @@ typedef struct cm_codec_class {
     /* Exact encoded size of n bytes if it is a function of n (shuffle: n, crc32c: n + 4), which is
      * what a shard's index needs; NULL for compressors. */
     size_t (*encoded_size)(const cm_codec *codec, size_t n);
+
+    /* For those that Zarr v3 has among the array-to-array codecs, before the one that makes bytes:
+     * numbers of *from bytes become as many of *to bytes. Returns CM_FILTER_ flags. NULL for all
+     * others. */
+    int (*filter)(const cm_codec *codec, uint32_t *from, uint32_t *to);
 
     /* Append the text for people: "zstd:3", "blosc(zstd:5,shuffle,4)". */
     int (*text)(const cm_codec *codec, cm_buffer *out, cm_error *err);
@@ -221,6 +231,10 @@ cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc);
 /* Shards of `shape` holding chunks of inner's shape, whose lengths divide; index at the end with a
  * crc32c. inner is taken, also on failure. */
 int cm_chain_new_sharding(cm_chain *inner, const int64_t *shape, cm_chain **out, cm_error *err);
+
+/* How many of the chain's stages, the first ones, are filters; *flags: theirs together. -1 when a
+ * filter comes after something else. */
+int cm_chain_filters(const cm_chain *chain, int *flags);
 
 /* From v2's "filters" and "compressor" (JSON null or values), "order" 'C' or 'F', and the byte
  * order of the dtype. */

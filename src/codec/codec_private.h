@@ -6,8 +6,11 @@
 
 /* ---- the classes, one per file --------------------------------------------------------------- */
 
-extern const cm_codec_class cm_class_blosc, cm_class_crc32c, cm_class_fletcher32, cm_class_gzip,
-    cm_class_lz4, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
+extern const cm_codec_class cm_class_adler32, cm_class_blosc, cm_class_bz2, cm_class_crc32,
+    cm_class_crc32c, cm_class_fletcher32, cm_class_gzip, cm_class_lookup3, cm_class_lz4,
+    cm_class_lzma, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
+extern const cm_codec_class cm_class_astype, cm_class_bitround, cm_class_delta,
+    cm_class_fixedscaleoffset, cm_class_quantize;
 
 /* Those that only HDF5 files have: they decode, but neither encode nor have a configuration, and
  * the registry does not know them. */

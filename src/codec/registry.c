@@ -12,8 +12,15 @@
 #include "codec/codec_private.h"
 
 static const cm_codec_class *const classes[] = {
-    &cm_class_blosc, &cm_class_crc32c,  &cm_class_fletcher32, &cm_class_gzip,
-    &cm_class_lz4,   &cm_class_shuffle, &cm_class_zlib,       &cm_class_zstd,
+    &cm_class_adler32,  &cm_class_blosc,
+    &cm_class_bz2,      &cm_class_crc32,
+    &cm_class_crc32c,   &cm_class_fletcher32,
+    &cm_class_gzip,     &cm_class_lookup3,
+    &cm_class_lz4,      &cm_class_lzma,
+    &cm_class_astype,   &cm_class_bitround,
+    &cm_class_delta,    &cm_class_fixedscaleoffset,
+    &cm_class_quantize, &cm_class_shuffle,
+    &cm_class_zlib,     &cm_class_zstd,
 };
 enum { NCLASSES = sizeof classes / sizeof classes[0] };
 

@@ -292,3 +292,10 @@ cm_variable *cm_group_find_variable(const cm_group *g, const char *path)
     int64_t child = cm_name_table_find(&g->children, name, strlen(name));
     return child >= 0 && child % 2 == 1 ? g->variables[child / 2] : NULL;
 }
+
+cm_variable *cm_dataset_counterpart(const cm_dataset *ds, const cm_variable *v)
+{
+    if (ds->is_array && v->group->dataset->is_array && ds->root->nvariables == 1)
+        return ds->root->variables[0];
+    return cm_group_find_variable(ds->root, v->path);
+}

@@ -54,6 +54,8 @@ struct cm_dataset {
     char format[48];
     cm_json_doc *doc; /* owns all attribute values */
     cm_group *root;
+    bool is_array; /* a lone array, as Zarr stores may be: the root has one variable, whose name is
+                      only the URI's, and nothing else */
     cm_paths *sources; /* of references: the objects that they point to; else NULL; owned */
     void *owner;       /* the driver's or join's own state, freed last with owner_free */
     void (*owner_free)(void *owner);
@@ -101,6 +103,10 @@ int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, 
 bool cm_attributes_delete(cm_attributes *a, const char *name);
 void cm_attributes_deinit(cm_attributes *a);
 void cm_variable_free(cm_variable *v);
+
+/* The variable of ds that is to be joined or compared with v: the one of the same path; of two lone
+ * arrays the only one. NULL when there is none. */
+cm_variable *cm_dataset_counterpart(const cm_dataset *ds, const cm_variable *v);
 
 /* Give the variable its array (takes the reference) and its ndim and shape from it. */
 void cm_variable_set_array(cm_variable *v, cm_array *array);

@@ -83,7 +83,7 @@ static int values_differ(cm_context *ctx, cm_dataset *const *datasets, size_t n,
     cm_times_of(first, NULL, &first_times);
     int rc = 0;
     for (size_t k = 1; rc == 0 && k < n && !*differ; k++) {
-        const cm_variable *v = cm_group_find_variable(datasets[k]->root, first->path);
+        const cm_variable *v = cm_dataset_counterpart(datasets[k], first);
         cm_array *array = NULL;
         if (!v || !v->array || !cm_dtype_equal(v->array->dtype, first->array->dtype) ||
             v->ndim != 1 || v->array->shape[0] != first->array->shape[0]) {

@@ -197,8 +197,10 @@ static int build(cm_context *ctx, const cm_matches *ms, cm_dataset **out, cm_err
     size_t next = 0;
     char *uri = cm_sprintf(err, "%s (and %zu more)", ms->datasets[0]->uri, ms->n - 1);
     int rc = uri ? cm_dataset_new(ctx, uri, "joined", &made, err) : CM_ENOMEM;
-    if (rc == 0)
+    if (rc == 0) {
+        made->is_array = ms->datasets[0]->is_array;
         rc = build_group(ms, ms->datasets[0]->root, made->root, &next, err);
+    }
     if (rc)
         cm_dataset_free(made);
     else

@@ -297,7 +297,7 @@ static int check_surplus(const cm_matches *ms, size_t k, cm_error *err)
     size_t n = 0;
     int rc = cm_rebuild_list(ms->datasets[k]->root, &list, &n, err);
     for (size_t i = 0; rc == 0 && n != ms->nitems && i < n; i++)
-        if (!cm_group_find_variable(ms->datasets[0]->root, list[i]->path))
+        if (!cm_dataset_counterpart(ms->datasets[0], list[i]))
             rc = missing(list[i]->path, ms->datasets[0], ms->datasets[k], err);
     free(list);
     return rc;
@@ -309,7 +309,7 @@ static int match_file(cm_matches *ms, size_t k, cm_error *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ms->nitems; i++) {
         cm_match *m = &ms->items[i];
-        m->in[k] = cm_group_find_variable(ds->root, m->in[0]->path);
+        m->in[k] = cm_dataset_counterpart(ds, m->in[0]);
         rc = m->in[k] ? check_variable(ms, m, m->in[k], err)
                       : missing(m->in[0]->path, ds, ms->datasets[0], err);
     }

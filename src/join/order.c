@@ -178,7 +178,7 @@ static int gather(cm_dataset *const *datasets, size_t n, const cm_variable *coor
     bool instants = true;
     int rc = 0;
     for (size_t k = 0; rc == 0 && k < n; k++) {
-        cm_variable *v = cm_group_find_variable(datasets[k]->root, coordinate->path);
+        cm_variable *v = cm_dataset_counterpart(datasets[k], coordinate);
         if (!v) {
             cm_error_set(err, CM_EJOIN, "the coordinate variable is missing, but is in %s",
                          cm_join_file(coordinate));

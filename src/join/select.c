@@ -354,8 +354,10 @@ int cm_dataset_select(cm_context *ctx, cm_dataset *ds, const cm_select_options *
         rc = cm_cuts_parse(ctx, s.root, s.options, &s.cuts, err);
     if (rc == 0)
         rc = cm_dataset_new(ctx, ds->uri, ds->format, &made, err);
-    if (rc == 0)
+    if (rc == 0) {
+        made->is_array = ds->is_array;
         rc = build_group(&s, s.root, made->root, err);
+    }
     if (rc)
         cm_dataset_free(made);
     else

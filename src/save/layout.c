@@ -317,7 +317,10 @@ static const cm_chain *source_chain(const cm_variable *v, bool zarr_only)
         return NULL;
     while (c->a2b == CM_A2B_SHARDING)
         c = c->inner;
-    return c;
+    /* Filters that lose something are kept when somebody asks for it; encoding then refuses cells
+     * that would change. */
+    int flags;
+    return zarr_only && (cm_chain_filters(c, &flags) < 0 || flags) ? NULL : c;
 }
 
 static int copy_stages(const cm_chain *from, cm_chain *to, cm_error *err)

@@ -88,7 +88,7 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
     cm_attribute *copy = NULL;
     const cm_array *leaf = cm_array_leaf(p->source);
     bool zarr3 = strcmp(save->source->format, "Zarr v3") == 0 && leaf == p->source;
-    cm_zarr_array_spec spec = {.path = v->path,
+    cm_zarr_array_spec spec = {.path = save->source->is_array ? "/" : v->path,
                                .dtype = p->dtype,
                                .ndim = p->ndim,
                                .shape = p->shape,
@@ -150,8 +150,10 @@ static int plan_variable(cm_save *save, cm_variable *v, cm_error *err)
 
 static int plan_group(cm_save *save, cm_group *g, cm_error *err)
 {
-    int r = cm_zarr_writer_add_group(save->writer, g->path, g->attributes.items,
-                                     g->attributes.count, err);
+    int r = save->source->is_array
+                ? 0
+                : cm_zarr_writer_add_group(save->writer, g->path, g->attributes.items,
+                                           g->attributes.count, err);
     if (r) {
         cm_error_object(err, cm_dataset_uri(save->source));
         cm_error_variable(err, g->path);

@@ -254,10 +254,10 @@ static int compare_pair(diff_run *d, const cm_variable *a, const cm_variable *b,
 
 static int compare_variables(diff_run *d, const cm_group *g, bool of_a, cm_error *err)
 {
-    const cm_group *other = cm_dataset_root(of_a ? d->b : d->a);
+    const cm_dataset *other = of_a ? d->b : d->a;
     int ret = 0;
     for (size_t i = 0; i < g->nvariables && ret == 0; i++) {
-        const cm_variable *v = g->variables[i], *w = cm_group_find_variable(other, v->path);
+        const cm_variable *v = g->variables[i], *w = cm_dataset_counterpart(other, v);
         ret = check_readable(v, err);
         if (ret == 0 && w)
             ret = check_readable(w, err);

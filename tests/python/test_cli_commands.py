@@ -511,6 +511,31 @@ def test_info_of_variables_shorter_than_their_dimension(tmp_path):
     ok("diff", "a.nc", "a.zarr", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_lone_arrays_stay_lone(tmp_path, version):
+    """A store that is an array becomes a store that is an array; its name is only the folder's."""
+    for k in range(2):
+        a = zarr.create_array(
+            tmp_path / f"part{k}", shape=(6, 10), chunks=(2, 5), dtype="i4", zarr_format=version,
+            **({"dimension_names": ["y", "x"]} if version == 3 else
+               {"attributes": {"_ARRAY_DIMENSIONS": ["y", "x"]}}),
+        )
+        a[...] = np.arange(60).reshape(6, 10) + 1000 * k
+        a.attrs["units"] = "K"
+    ok("rechunk", "part0", "copy", "--zarr", 5 - version, cwd=tmp_path)
+    assert "equal: 1 variables, 60 cells" in ok("diff", "part0", "copy", cwd=tmp_path).stdout
+    copy = zarr.open_array(tmp_path / "copy", mode="r")
+    assert (copy[...] == np.arange(60).reshape(6, 10)).all() and copy.attrs["units"] == "K"
+    ok("rechunk", "part0", "part1", "joined", "--concat", "y", cwd=tmp_path)
+    ok("diff", "part0", "part1", "joined", "--concat", "y", cwd=tmp_path)
+    joined = zarr.open_array(tmp_path / "joined", mode="r")
+    assert joined.shape == (12, 10) and joined[6, 3] == 1003
+    ok("rechunk", "part1", "cut", "--isel", "x=2:4", cwd=tmp_path)
+    assert zarr.open_array(tmp_path / "cut", mode="r")[5, 1] == 1053
+    ok("rechunk", "part1", "copy", "--overwrite", cwd=tmp_path)
+    assert run("diff", "part0", "copy", cwd=tmp_path).returncode == 4
+
+
 def test_diff_prints_float32_as_values_does(tmp_path):
     for name, value in (("a", 0.1), ("b", np.nan)):
         z = zarr.create_array(tmp_path / name, name="v", shape=(1,), dtype="f4")

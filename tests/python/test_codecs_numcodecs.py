@@ -9,8 +9,10 @@ writes must be, member by member, what zarr-python writes for the codecs that it
 77 when nothing could be tested.
 """
 import argparse
+import bz2
 import gzip
 import json
+import lzma
 import os
 import pathlib
 import random
@@ -26,6 +28,7 @@ try:
     import zarr
     from zarr.codecs import (BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec,
                              ZstdCodec)
+    from numcodecs.checksum32 import JenkinsLookup3
     from zarr.codecs import numcodecs as zn
     from zarr.core.buffer import default_buffer_prototype
 except ImportError as why:
@@ -74,11 +77,20 @@ def v2_codecs(rng, itemsize):
             yield numcodecs.Blosc(cname=cname, clevel=rng.randrange(10),
                                   shuffle=rng.choice([-1, 0, 1, 2]),
                                   blocksize=rng.choice([0, 0, 3000]))
+    yield numcodecs.BZ2(level=rng.randint(1, 9))
+    yield numcodecs.LZMA(format=rng.choice([1, 1, 2]), preset=rng.choice([None, 0, 1, 6]))
+    yield numcodecs.LZMA(check=rng.choice([0, 1, 4, 10]), preset=0)
+    for checksum in (numcodecs.CRC32, numcodecs.Adler32):
+        yield checksum(location=rng.choice([None, "start", "end"]))
+    yield JenkinsLookup3(initval=rng.choice([0, 1, 2 ** 32 - 1]))
+
+
+CHECKSUMS = ("fletcher32", "crc32c", "crc32", "adler32", "jenkins_lookup3")
 
 
 def config_of(codec):
     config = codec.get_config()
-    if codec.codec_id == "crc32c":  # numcodecs leaves the location out
+    if codec.codec_id in ("crc32c", "crc32", "adler32"):  # numcodecs leaves the location out
         config["location"] = codec.location
     return config
 
@@ -91,7 +103,7 @@ def test_v2(pipe, rng):
                 raw = data.tobytes()
                 for codec in v2_codecs(rng, data.itemsize):
                     what = f"{config_of(codec)} {name} {n} {kind}"
-                    as_filter = codec.codec_id in ("shuffle", "fletcher32", "crc32c")
+                    as_filter = codec.codec_id in ("shuffle", *CHECKSUMS)
                     config = {"filters": [config_of(codec)] if as_filter else None,
                               "compressor": None if as_filter else config_of(codec)}
                     theirs = bytes(codec.encode(data))
@@ -119,6 +131,19 @@ def test_streams(pipe, rng):
     skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
     frames = bytes(encode(raw[:70000])) + skippable + bytes(encode(raw[70000:]))
     check(pipe.ask("decode", "v2", "int32", 50000, config, frames) == raw, "zstd of two frames")
+    for name, module in (("bz2", bz2), ("lzma", lzma)):
+        config = {"filters": None, "compressor": {"id": name}}
+        whole = module.compress(raw)
+        two = module.compress(raw[:70000]) + module.compress(raw[70000:])
+        for what, data in (("one stream", whole), ("two streams", two)):
+            check(pipe.ask("decode", "v2", "int32", 50000, config, data) == raw, f"{name}: {what}")
+        longer = module.compress(raw + b"more")
+        for what, data in (("cut", whole[:-1]), ("junk", whole + b"junk"), ("long", longer),
+                           ("short", module.compress(raw[:-1])),
+                           ("flipped", whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])):
+            got = pipe.ask("decode", "v2", "int32", 50000, config, data)
+            check(isinstance(got, str) and got.startswith("CM_EDATA"), f"{name} {what}: {got[:60]}")
+    config = {"filters": None, "compressor": {"id": "zstd", "level": 1}}
     for junk in (b"\0", b"junk", bytes(9)):
         got = pipe.ask("decode", "v2", "int32", 50000, config, frames + junk)
         check(isinstance(got, str) and got.startswith("CM_EDATA"), f"zstd and {junk}: {got[:60]}")

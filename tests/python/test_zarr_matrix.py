@@ -85,7 +85,7 @@ class Row:
                 more["shuffle"] = ["noshuffle", "shuffle", "bitshuffle"].index(more["shuffle"])
             configs.append({"id": c["name"].removeprefix("numcodecs."), **more})
         last = configs[-1]["id"] if configs else None
-        if last in ("shuffle", "fletcher32", "crc32c", None):
+        if last in ("shuffle", "fletcher32", "crc32c", "crc32", "adler32", "jenkins_lookup3", None):
             return configs, None
         return configs[:-1], configs[-1]
 
@@ -112,6 +112,11 @@ ROWS = [
       for name in ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
       for shuffle in ("noshuffle", "shuffle", "bitshuffle")],
     Row(CRC32C),
+    Row(codec("numcodecs.bz2", level=1)),
+    Row(codec("numcodecs.lzma", format=1, check=-1, preset=1, filters=None)),
+    Row(codec("numcodecs.crc32", location="start")),
+    Row(codec("numcodecs.adler32", location="end")),
+    Row(codec("numcodecs.jenkins_lookup3", initval=7, prefix=None)),
     Row(FLETCHER32),
     Row(SHUFFLE),
     Row(SHUFFLE, ZLIB),
@@ -406,19 +411,6 @@ def key_encodings(tool, folder):
 # (version, what, words of the error, type, what create_array wants). When one is read one day, it
 # moves to ROWS or to the types.
 def refusals():
-    for name, more in (("bz2", {"level": 1}), ("lzma", {"preset": 1}), ("adler32", {}),
-                       ("crc32", {}), ("jenkins_lookup3", {})):
-        yield 3, f"codec {name}", name, "f4", {"compressors": [codec(f"numcodecs.{name}", **more)]}
-        if name not in ("crc32", "adler32", "jenkins_lookup3"):
-            yield 2, f"compressor {name}", name, "f4", {"compressors": {"id": name, **more}}
-        else:
-            yield 2, f"filter {name}", name, "f4", {"filters": [{"id": name}]}
-    for name, more in (("delta", {"dtype": "<f4"}), ("bitround", {"keepbits": 5}),
-                       ("fixedscaleoffset", {"offset": 0, "scale": 8, "dtype": "<f4"}),
-                       ("quantize", {"digits": 2, "dtype": "<f4"}),
-                       ("astype", {"encode_dtype": "<f8", "decode_dtype": "<f4"})):
-        yield 3, f"codec {name}", name, "f4", {"filters": [codec(f"numcodecs.{name}", **more)]}
-        yield 2, f"filter {name}", name, "f4", {"filters": [{"id": name, **more}]}
     yield 3, "codec packbits", "packbits", "bool", {"filters": [codec("numcodecs.packbits")]}
     yield 2, "filter packbits", "packbits", "bool", {"filters": [{"id": "packbits"}]}
     yield 3, "shards compressed as a whole", "shard", "f4", {

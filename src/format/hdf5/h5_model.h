@@ -102,6 +102,7 @@ typedef struct cm_h5_scan {
     cm_h5_header header;    /* of the object at work */
     cm_h5_attributes found; /* its attributes */
     cm_h5_map groups;       /* groups seen: address -> pointer */
+    cm_h5_map names;        /* for soft links: hash of group and name -> the last dataset of that */
     cm_h5_map collections;  /* global heap collections: address -> cm_h5_collection */
     size_t collections_nbytes;
     cm_h5_group *root;

@@ -22,6 +22,38 @@ static const cm_h5_alias *alias_of(const cm_h5_group *g, const cm_h5_dataset *d)
     return NULL;
 }
 
+static uint64_t name_key(const cm_h5_group *g, const char *name, size_t n)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)(uintptr_t)g;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3u;
+    return hash == CM_H5_UNDEF ? 0 : hash;
+}
+
+static int index_names(cm_h5_scan *s, const cm_h5_group *g, cm_error *err)
+{
+    int rc = 0;
+    for (cm_h5_dataset *d = g->first; rc == 0 && d; d = d->next)
+        rc = cm_h5_map_put(&s->names, name_key(g, d->name, strlen(d->name)), (uintptr_t)d, err);
+    for (const cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)
+        rc = index_names(s, c, err);
+    return rc;
+}
+
+/* The dataset (or placeholder of a link) in g; groups of 10^5 members are not walked each time. */
+static cm_h5_dataset *member(const cm_h5_scan *s, const cm_h5_group *g, const char *name, size_t n)
+{
+    uint64_t at;
+    if (s->names.n && !cm_h5_map_get(&s->names, name_key(g, name, n), &at))
+        return NULL;
+    cm_h5_dataset *d = s->names.n ? (cm_h5_dataset *)(uintptr_t)at : g->first;
+    if (s->names.n && d->group == g && strncmp(d->name, name, n) == 0 && !d->name[n])
+        return d;
+    for (d = g->first; d && (strncmp(d->name, name, n) != 0 || d->name[n]); d = d->next)
+        ;
+    return d;
+}
+
 /* Follow path from g; *left soft links may be met on the way. False when there is nothing. */
 static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, place *out)
 {
@@ -40,9 +72,8 @@ static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, p
         for (cm_h5_group *c = at->first_child; c && !out->group; c = c->next)
             if (strncmp(c->name, path, n) == 0 && !c->name[n])
                 out->group = c;
-        for (cm_h5_dataset *d = out->group ? NULL : at->first; d; d = d->next)
-            if (strncmp(d->name, path, n) == 0 && !d->name[n])
-                out->dataset = d;
+        if (!out->group)
+            out->dataset = member(s, at, path, n);
         if (!out->group && !out->dataset)
             return false;
         const cm_h5_alias *alias = out->dataset ? alias_of(at, out->dataset) : NULL;
@@ -96,7 +127,7 @@ static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error
 
 int cm_h5_aliases_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
 {
-    int rc = 0;
+    int rc = g == s->root ? index_names(s, g, err) : 0;
     for (cm_h5_alias *a = g->aliases; rc == 0 && a; a = a->next)
         rc = resolve_alias(s, g, a, err);
     for (cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)

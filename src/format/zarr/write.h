@@ -31,7 +31,8 @@ typedef struct cm_zarr_writer cm_zarr_writer;
 typedef struct cm_zarr_array cm_zarr_array; /* owned by its writer */
 
 typedef struct cm_zarr_array_spec {
-    const char *path; /* "/tas", "/a/b/tas"; a missing leading '/' is allowed */
+    const char *path; /* "/tas", "/a/b/tas"; a missing leading '/' is allowed. "/": the array is the
+                         root of what is written, and all of it */
     cm_dtype dtype;   /* everything but CM_BYTES and CM_NONE */
     int ndim;
     const int64_t *shape;
@@ -63,7 +64,7 @@ int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attri
                              size_t nattributes, cm_error *err);
 
 /* Add an array. *out is borrowed from the writer and may be NULL. Raises CM_EINVAL, CM_EEXIST as
- * add_group; CM_EUNSUP with the variable's path for what the format cannot say exactly: CM_BYTES;
+ * add_group, and for a second node where the root is an array; CM_EUNSUP with the variable's path for what the format cannot say exactly: CM_BYTES;
  * in v2 sharding, a transpose other than a full reversal, a codec without numcodecs id, a
  * `_FillValue` that is not a value of the array's type. */
 int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, cm_zarr_array **out,

@@ -309,6 +309,7 @@ static int add_node(const opening *o, const cm_zarr_node *node, cm_error *err)
                                 node->path);
     }
     if (!*node->path && node->is_array) {
+        o->ds->is_array = true;
         name = own_name = name_of_uri(o->uri, err);
         if (!own_name)
             return CM_ENOMEM;

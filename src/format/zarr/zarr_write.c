@@ -5,6 +5,8 @@
  * document last. In v3 the last two are one object, so the switch is atomic; in v2 a store appears
  * with .zgroup, when .zmetadata is already there.
  *
+ * A root that is an array has its own document and nothing else, as zarr-python writes it.
+ *
  * Consolidated metadata is ordered as zarr-python has it, by depth, then by name; nested groups in
  * v3 get an empty consolidated member of their own there, which tells zarr-python that the flat map
  * knows them, so that it does not go and list.
@@ -179,11 +181,21 @@ static int check_attributes(const cm_attribute *attributes, size_t n, cm_error *
     return 0;
 }
 
+/* An array at the root is alone. */
+static int check_root(const cm_zarr_writer *w, bool array_to_come, cm_error *err)
+{
+    if (w->nodes[0].array || (array_to_come && w->nnodes > 1))
+        return cm_error_set(err, CM_EEXIST, "nothing can be beside an array at the root");
+    return 0;
+}
+
 int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attribute *attributes,
                              size_t nattributes, cm_error *err)
 {
     path += *path == '/';
     int r = check_path(path, err);
+    if (r == 0)
+        r = check_root(w, false, err);
     if (r == 0)
         r = check_attributes(attributes, nattributes, err);
     if (r == 0)
@@ -217,13 +229,14 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
 {
     const char *path = spec->path + (*spec->path == '/');
     cm_zarr_array *a = NULL;
-    int r = *path ? check_path(path, err)
-                  : cm_error_set(err, CM_EINVAL, "an array cannot be the root of what is written");
+    int r = check_path(path, err);
+    if (r == 0)
+        r = check_root(w, !*path, err);
     if (r == 0)
         r = check_attributes(spec->attributes, spec->nattributes, err);
     if (r == 0)
         r = add_parents(w, path, err);
-    if (r == 0 && find(w, path))
+    if (r == 0 && *path && find(w, path))
         r = cm_error_set(err, CM_EEXIST, "\"/%.200s\" is there already", path);
     if (r == 0)
         r = cm_grow(&w->arrays, &w->arrays_capacity, w->narrays + 1, sizeof *w->arrays, err);
@@ -235,8 +248,11 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
     a->format = w->format;
     a->dtype = spec->dtype;
     if ((r = cm_zarr_array_describe(a, w->doc, spec, err)) ||
-        (r = name_array(w, a, path, spec, err)) || (r = add_node(w, path, a, NULL, err)))
+        (r = name_array(w, a, path, spec, err)) ||
+        (r = *path ? add_node(w, path, a, NULL, err) : 0))
         goto out;
+    if (!*path)
+        w->nodes[0].array = a;
     w->arrays[w->narrays++] = a;
     if (out)
         *out = a;
@@ -312,6 +328,8 @@ static cm_json *root_v3(const cm_zarr_writer *w, cm_json_doc *doc)
 static int finish_v3(const cm_zarr_writer *w, cm_json_doc *doc, cm_error *err)
 {
     int r = 0;
+    if (w->nodes[0].array)
+        return put(w, "", "zarr.json", w->nodes[0].array->document, 2, err);
     for (size_t i = w->nnodes; i-- > 1 && r == 0;) {
         const node *n = &w->nodes[i];
         const cm_json *v = n->array ? n->array->document : group_v3(doc, n, NULL);
@@ -361,6 +379,8 @@ static int finish_v2(const cm_zarr_writer *w, cm_json_doc *doc, cm_error *err)
         else if (i)
             r = put(w, n->path, ".zgroup", zgroup, 4, err);
     }
+    if (w->nodes[0].array)
+        return r;
     if (r == 0)
         r = put(w, "", ".zmetadata", zmetadata, 0, err);
     return r ? r : put(w, "", ".zgroup", zgroup, 4, err);

@@ -305,11 +305,19 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
 }
 
 /* HDF5's filters can come in an order that no reader of Zarr takes: a shuffle after a checksum. */
-static int check_shuffles(const cm_chain *c, cm_error *err)
+static int check_shuffles(const cm_chain *c, int format, cm_error *err)
 {
     if (c->a2b == CM_A2B_SHARDING)
-        return check_shuffles(c->inner, err);
+        return check_shuffles(c->inner, format, err);
     bool known = c->a2b == CM_A2B_BYTES;
+    int flags, nfilters = cm_chain_filters(c, &flags);
+    if (format == 3 && (nfilters < 0 || (flags & CM_FILTER_BIG) || (nfilters && c->big_endian))) {
+        cm_error_set(err, CM_EUNSUP,
+                     "filters of big-endian numbers, or after other codecs, are not "
+                     "written to Zarr v3");
+        cm_error_hint(err, "name another codec");
+        return CM_EUNSUP;
+    }
     size_t nbytes = known ? cm_chain_stored_nbytes(c) : 0;
     for (int i = 0; i < c->nstages; i++) {
         const cm_codec *s = c->stages[i];
@@ -339,7 +347,7 @@ int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_arr
     if (spec->separator && spec->separator != '.' && spec->separator != '/')
         return cm_error_set(err, CM_EINVAL, "separator '%c' is neither '.' nor '/'",
                             spec->separator);
-    int r = check_shuffles(chain, err);
+    int r = check_shuffles(chain, a->format, err);
     if (r)
         return r;
     return a->format == 3 ? describe_v3(a, doc, spec, err) : describe_v2(a, doc, spec, err);
