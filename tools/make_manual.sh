@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 program=${1:-build/release/chunkmill}
 mkdir -p docs/man completions
 "$program" help --man >docs/man/chunkmill.1
-for command in info values rechunk virtualize diff verify; do
+for command in $("$program" --help | awk '/^  [a-z]/ && $1 != "help" {print $1}'); do
     "$program" help --man "$command" >"docs/man/chunkmill-$command.1"
 done
 "$program" help --completion bash >completions/chunkmill.bash

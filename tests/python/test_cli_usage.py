@@ -183,6 +183,25 @@ def test_docs_name_every_option(command):
         assert other in known, f"{command}.md explains --{other}, which is no option"
 
 
+def test_links_in_pages():
+    """Every relative link leads to a file, and to a heading where it names one."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    assert len(pages) > 12
+
+    def anchors(page):
+        titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+        return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if "://" in target:
+                continue
+            path, _, anchor = target.partition("#")
+            there = (page.parent / path).resolve() if path else page
+            assert there.exists(), f"{page}: {target}"
+            assert not anchor or anchor in anchors(there), f"{page}: {target}"
+
+
 def test_error_object():
     done = run("info", "--json", "--bla")
     assert done.returncode == 2
