@@ -57,6 +57,8 @@ fuzz:
 install: build
 	cmake --install build/release --prefix "$(PREFIX)"
 	@cp build/release/install_manifest.txt build/installed.txt
+	@# what sudo made here belongs to whom the sources belong to, who could not build any more
+	@[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile build
 
 # The tests install too, into build/, so what went to PREFIX is noted apart.
 uninstall:

@@ -56,6 +56,11 @@ ${CC:-cc} $flags "$example" $(pkg-config --cflags --libs chunkmill) -o "$prefix/
 } >"$prefix/v.nc"
 got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" v)
 [ "$got" = 42.5 ] || { echo "not ok 1 - examples/region.c printed $got"; exit 1; }
+# it needs all codecs, so this is where a library that chunkmill.pc does not name would be missed
+${CC:-cc} $flags "$example" $(pkg-config --cflags chunkmill) "$lib/libchunkmill.a" \
+    $(pkg-config --static --libs chunkmill | sed 's/-lchunkmill//') -o "$prefix/region-static"
+got=$("$prefix/region-static" "$prefix/v.nc" v)
+[ "$got" = 42.5 ] || { echo "not ok 1 - examples/region.c, static, printed $got"; exit 1; }
 status=0
 got=$(env LD_LIBRARY_PATH="$lib" "$prefix/region" "$prefix/v.nc" w 2>&1) || status=$?
 [ "$status" = 5 ] && [ "${got##*: }" = "there is no variable w" ] ||

@@ -38,7 +38,8 @@ show() {
     "$program" "$@"
 }
 show info $file
-rm -rf a1b.zarr maps.zarr part.zarr tas.zarr list.zarr
+# what the suggestions below and the examples of --help made the last time
+rm -rf a1b.zarr maps.zarr recent.zarr tas.zarr list.zarr part.zarr tas.json tas.parq copy.parq axes.json
 show rechunk $file a1b.zarr --chunks time=240,latitude=10,longitude=10
 show diff $file a1b.zarr
 show verify a1b.zarr
@@ -53,7 +54,7 @@ have now, $dir/a1b.zarr, holds whole series of 10 x 10 places. What to try next:
     cd $dir
     PATH=$(dirname "$program"):\$PATH
     chunkmill rechunk $file maps.zarr --chunks time=12 --codec zstd:5     # whole maps again
-    chunkmill rechunk $file part.zarr --sel time=2000/2099 --vars air_temperature
+    chunkmill rechunk $file recent.zarr --sel time=2000/2099 --vars air_temperature
     chunkmill rechunk $file big.zarr --dry-run --max-mem 64MB             # the plan only
     chunkmill values a1b.zarr time --json
     chunkmill help rechunk                                                # its examples work here too
