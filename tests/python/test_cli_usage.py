@@ -183,6 +183,15 @@ def test_docs_name_every_option(command):
         assert other in known, f"{command}.md explains --{other}, which is no option"
 
 
+def test_readme_names_what_building_needs():
+    """The packages that tools/deps.sh looks for before it builds, and no others."""
+    script = (ROOT / "tools/deps.sh").read_text()
+    look = re.search(r"^look\(\) {\n(.*?)\n    if ", script, re.M | re.S)[1]
+    wanted = re.findall(r"^ *want (\S+)", look, re.M)
+    said = re.search(r"apt install ([^#]*?)\n    make", (ROOT / "README.md").read_text())[1]
+    assert len(wanted) > 8 and sorted(said.replace("\\", " ").split()) == sorted(wanted)
+
+
 def test_links_in_pages():
     """Every relative link leads to a file, and to a heading where it names one."""
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
