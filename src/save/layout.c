@@ -537,3 +537,52 @@ int cm_layout_check_names(const cm_save *save, cm_error *err)
     }
     return r;
 }
+
+/* Does a spec without a variable say anything about v? */
+static bool touches(const char *spec, const cm_variable *v)
+{
+    bool by_position = count_positions(spec) == v->ndim && is_nameless(v);
+    for (const char *s = spec; *s;) {
+        size_t len = strcspn(s, ",");
+        const char *eq = memchr(s, '=', len);
+        size_t n = eq ? (size_t)(eq - s) : 0;
+        if (!eq && (by_position || strncmp(s, "auto", 4) == 0))
+            return true;
+        for (int i = 0; i < v->ndim && eq; i++)
+            if (v->dimensions[i] && strlen(v->dimensions[i]) == n &&
+                memcmp(v->dimensions[i], s, n) == 0)
+                return true;
+        s += len + (s[len] == ',');
+    }
+    return false;
+}
+
+static int warn_of(cm_save *save, const char *option, const char *const *specs, size_t n,
+                   cm_error *err)
+{
+    char variable[512];
+    int r = 0;
+    for (size_t i = 0; i < n && !r; i++) {
+        const cm_variable *small = NULL;
+        bool used = *spec_variable(specs[i], variable, sizeof variable) == 0 || variable[0];
+        for (size_t k = 0; k < save->nparts && !used; k++) {
+            const cm_variable *v = save->parts[k].variable;
+            if (!touches(specs[i], v))
+                continue;
+            used = !single_chunk(v) || names_variable(specs, n, v);
+            small = v;
+        }
+        if (!used && small)
+            r = cm_save_warn(save, err,
+                             "--%s %s changes nothing: variables this small become one chunk "
+                             "(--%s %s:%s decides for one)",
+                             option, specs[i], option, small->path + 1, specs[i]);
+    }
+    return r;
+}
+
+int cm_layout_warn(cm_save *save, cm_error *err)
+{
+    int r = warn_of(save, "chunks", save->options.chunks, save->options.nchunks, err);
+    return r ? r : warn_of(save, "shards", save->options.shards, save->options.nshards, err);
+}

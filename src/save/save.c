@@ -205,6 +205,8 @@ int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources, si
     if (!r)
         r = plan_group(save, ds->root, err);
     if (!r)
+        r = cm_layout_warn(save, err);
+    if (!r)
         r = cm_save_number_tasks(save, err);
     if (!r)
         r = cm_save_describe_plan(save, err);

@@ -92,6 +92,9 @@ struct cm_save {
 int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err);
 int cm_layout_check_names(const cm_save *save, cm_error *err);
 
+/* After all layouts: say which options had no effect on any variable. */
+int cm_layout_warn(cm_save *save, cm_error *err);
+
 /* choose.c. The grid: where the source's chunks end along an axis, as planning and running see it.
  * A contiguous array gets boundaries where runs of about 1 MiB end, so that "one source chunk"
  * means something to read at once. */

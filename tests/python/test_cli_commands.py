@@ -536,6 +536,19 @@ def test_lone_arrays_stay_lone(tmp_path, version):
     assert run("diff", "part0", "copy", cwd=tmp_path).returncode == 4
 
 
+def test_chunks_that_change_nothing_are_told(here):
+    told = "--chunks lat=9 changes nothing: variables this small become one chunk (--chunks "
+    done = ok("rechunk", "tas_2001.nc", "a.zarr", "--vars", "lat", "--chunks", "lat=9", cwd=here)
+    assert told + "lat:lat=9 decides for one)" in done.stderr
+    done = ok("rechunk", "tas_2001.nc", "b.zarr", "--chunks", "lat=9", cwd=here)  # tas has it
+    assert "changes nothing" not in done.stderr
+    done = ok("rechunk", "tas_2001.nc", "c.zarr", "--vars", "lat", "--chunks", "lat:lat=9", cwd=here)
+    assert "changes nothing" not in done.stderr and "chunks 9" in ok("info", "c.zarr", cwd=here).stdout
+    zarr.create_array(here / "lone", shape=(6, 10), chunks=(2, 5), dtype="i4")[...] = 1
+    done = ok("rechunk", "lone", "d", "--chunks", "3,10", cwd=here)
+    assert "--chunks 3,10 changes nothing" in done.stderr and "lone:3,10 decides" in done.stderr
+
+
 def test_diff_prints_float32_as_values_does(tmp_path):
     for name, value in (("a", 0.1), ("b", np.nan)):
         z = zarr.create_array(tmp_path / name, name="v", shape=(1,), dtype="f4")
