@@ -565,7 +565,7 @@ static int warn_of(cm_save *save, const char *option, const char *const *specs, 
     for (size_t i = 0; i < n && !r; i++) {
         const cm_variable *small = NULL;
         bool used = *spec_variable(specs[i], variable, sizeof variable) == 0 || variable[0];
-        for (size_t k = 0; k < save->nparts && !used; k++) {
+        for (int k = 0; k < save->nparts && !used; k++) {
             const cm_variable *v = save->parts[k].variable;
             if (!touches(specs[i], v))
                 continue;
