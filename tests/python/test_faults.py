@@ -200,6 +200,47 @@ def test_killed_spill(chunkmill, ok, big, tmp_path):
     assert not out.exists()
 
 
+KILLED = {"v2": ["--zarr", "2", "--chunks", "a:3,50"], "v3": ["--chunks", "a:40,3", "--mode", "reread"],
+          "shards": ["--chunks", "a:2,5", "--shards", "a:4,50"], "spill": ["--chunks", "a:40,4", "--mode", "spill"]}
+
+
+@pytest.mark.parametrize("kind", sorted(KILLED))
+def test_killed_at_any_moment(chunkmill, run, ok, tmp_path, rng, kind):
+    """kill -9, somewhere between the beginning and the end: the target is absent, or the old one, or whole."""
+    for name, more in (("in.zarr", 1), ("old.zarr", 2)):
+        root = zarr.open_group(str(tmp_path / name), mode="w")
+        z = root.create_array("a", shape=(40, 50), chunks=(8, 50), dtype="f8", fill_value=0)
+        z[...] = numbers((40, 50)) + more
+        t = root.create_array("t", shape=(200,), chunks=(9,), dtype=str)
+        t[...] = np.array([f"{more}{'x' * (i % 40)}" for i in range(200)], dtype=object)
+    src, old, out = (tmp_path / n for n in ("in.zarr", "old.zarr", "out.zarr"))
+    args = ["rechunk", src, out, "--threads", "2", "-q", "--overwrite", *KILLED[kind]]
+    began = time.monotonic()
+    ok(*args)
+    whole = time.monotonic() - began
+    seen = set()
+    for overwrite in (False, True) * 10:
+        shutil.rmtree(out, ignore_errors=True)
+        if overwrite:
+            shutil.copytree(old, out)
+        child = start(chunkmill, *args)
+        time.sleep(rng.uniform(0, 1.2 * whole))
+        child.kill()
+        child.communicate()
+        if out.exists():
+            codes = {n: run("diff", n, out, "-q").code for n in (src, old)}
+            same = [n for n in codes if codes[n] == 0]
+            assert sorted(codes.values()) == [0, 4] and (overwrite or same == [src]), (kind, overwrite, codes)
+            seen.add(same[0].name)
+            ok("verify", out, "-q")
+        else:
+            assert not overwrite
+            seen.add("nothing")
+    ok(*args)  # and what was left goes
+    assert names(tmp_path) == ["in.zarr", "old.zarr", "out.zarr"]
+    print(kind, seen)
+
+
 def test_interrupted(chunkmill, big, tmp_path):
     for number, mode in ((signal.SIGINT, "spill"), (signal.SIGTERM, "reread"), (signal.SIGHUP, "sweep")):
         slow = SLOW if mode != "sweep" else [w.replace("100MB", "1GB") for w in SLOW]
