@@ -119,15 +119,26 @@ typedef struct taker {
     uint64_t nbytes;
     _Atomic int *turn;
     int got, result;
+    _Atomic int begun;
     pthread_t thread;
 } taker;
 
 static void *take_one(void *arg)
 {
     taker *t = arg;
+    t->begun = 1;
     t->result = cm_budget_take(t->b, t->ctx, t->nbytes, "t", NULL);
     t->got = atomic_fetch_add(t->turn, 1);
     return NULL;
+}
+
+/* Start a taker and wait until it waits, however busy the machine is. */
+static void stand_in_line(taker *t)
+{
+    pthread_create(&t->thread, NULL, take_one, t);
+    while (!t->begun)
+        nap(1);
+    nap(150);
 }
 
 /* A large request in front of small ones is served first, though the small ones would fit. */
@@ -138,10 +149,8 @@ static void budget_is_first_come_first_served(void)
     TAP_OK(cm_budget_try(b, 60));
     _Atomic int turn = 0;
     taker big = {b, NULL, 90, &turn}, small = {b, NULL, 10, &turn};
-    pthread_create(&big.thread, NULL, take_one, &big);
-    nap(60);
-    pthread_create(&small.thread, NULL, take_one, &small);
-    nap(60);
+    stand_in_line(&big);
+    stand_in_line(&small);
     TAP_EQ(turn, 0);
     TAP_OK(!cm_budget_try(b, 10)); /* nor does try jump the line */
     cm_budget_give(b, 50);         /* 90 fit now, and 10 not beside them: 10 are still taken */
@@ -173,10 +182,8 @@ static void budget_wait_is_cancelled_by_a_signal(void)
     TAP_OK(cm_budget_try(b, 60));
     _Atomic int turn = 0;
     taker big = {b, ctx, 90, &turn}, small = {b, NULL, 40, &turn};
-    pthread_create(&big.thread, NULL, take_one, &big);
-    nap(60);
-    pthread_create(&small.thread, NULL, take_one, &small);
-    nap(30);
+    stand_in_line(&big);
+    stand_in_line(&small);
     TAP_EQ(turn, 0);
     signalled = ctx;
     struct sigaction act = {.sa_handler = on_signal};

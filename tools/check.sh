@@ -1,6 +1,7 @@
 #!/bin/sh
-# Everything that must hold: builds with and without sanitizers, warnings as errors, and runs every
-# test in both. Called by `make check`. Its last lines are ctest's.
+# Everything that must hold: builds with and without sanitizers, warnings as errors; runs every test
+# plainly and under the address and undefined behaviour sanitizers, and those of threads under the
+# thread sanitizer. Called by `make check`. Its last lines are ctest's.
 #
 #     JOBS           how many at once
 #     PYTHON_TESTS   no: leave out the tests that compare with zarr-python, xarray, h5py... (they need
@@ -20,6 +21,14 @@ for preset in release asan; do
     cmake --preset $preset -DCM_WERROR=ON -DCM_PYTHON="$python"
     cmake --build build/$preset -j "$jobs" -- -k 0
 done
+# Under the thread sanitizer only what runs on several threads: the rest takes ten times as long there.
+threaded="test_base test_compose test_dataset test_diff test_hdf5 test_index_memory test_join test_open
+    test_references test_store test_store_local test_verify test_zarr_read"
+cmake --preset tsan -DCM_WERROR=ON -DCM_PYTHON=
+cmake --build build/tsan -j "$jobs" --target $threaded -- -k 0
+echo "== tests of build/tsan"
+ctest --test-dir build/tsan -j "$jobs" --output-on-failure --no-tests=error \
+    -R "^($(echo $threaded | tr ' ' '|'))$"
 for preset in release asan; do
     echo "== tests of build/$preset"
     ctest --test-dir build/$preset -j "$jobs" --output-on-failure --no-tests=error
