@@ -74,6 +74,9 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
     size_t nbytes = (size_t)a->ndim * sizeof *inner;
     memcpy(inner, start, nbytes);
     memcpy(some, count, nbytes);
+    r = cm_array_resolve(a, &a, err);
+    if (r)
+        return r;
     cm_array *src = cm_array_subset_source(a, &from);
     if (src) {
         for (int i = 0; i < a->ndim; i++)
