@@ -25,7 +25,8 @@ typedef struct cm_segment {
     bool fits;      /* its chunks can be referred to where they lie on the part's grid */
     int64_t begin, end;
     int64_t start[CM_MAX_DIMS];
-    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before */
+    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before. Of a store of many
+                      objects: of its metadata document */
 } cm_segment;
 
 /* Chunk number index, rewritten. */

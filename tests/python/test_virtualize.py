@@ -229,15 +229,28 @@ def test_filter_mask(tmp_path, ok, run):
         assert raw(tmp_path / form, form).s.values.tolist() == [1, 2, 5, 6]
 
 
-def test_compact(tmp_path, ok):
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("block", [0, 512])
+def test_compact(tmp_path, ok, libver, block):
     path = str(tmp_path / "compact.h5")
-    with h5py.File(path, "w") as h:
+    with h5py.File(path, "w", libver=libver, userblock_size=block) as h:
+        h.attrs["before"] = "x" * 700
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_layout(h5py.h5d.COMPACT)
         space = h5py.h5s.create_simple((2, LAT, LON))
         d = h5py.h5d.create(h.id, b"v", h5py.h5t.IEEE_F32LE, space, plist)
         d.write(h5py.h5s.ALL, h5py.h5s.ALL, cells(0, 2))
+        for i in range(20):  # the header goes on elsewhere
+            h["v"].attrs[f"a{i}"] = "y" * 50
     right([path], tmp_path, ok, cells(0, 2))
+    ok("virtualize", path, tmp_path / "whole.json", "--inline", "1kB")
+    refs = json.loads((tmp_path / "whole.json").read_text())["refs"]
+    assert refs["v/0.0.0"].startswith("base64:")
+    # above --inline: where the bytes are in the header
+    ok("virtualize", path, tmp_path / "place.json", "--inline", "100")
+    url, offset, length = json.loads((tmp_path / "place.json").read_text())["refs"]["v/0.0.0"]
+    assert open(path, "rb").read()[offset:offset + length] == cells(0, 2).tobytes()
+    ok("diff", path, tmp_path / "place.json")
 
 
 def test_external_and_virtual_data(tmp_path, run):
@@ -313,9 +326,18 @@ def test_subset(tmp_path, ok, run):
     assert done.code == 3 and "begins inside a chunk" in done.err
 
 
-def test_zarr_sources(four, tmp_path, ok):
+def test_zarr_sources(four, tmp_path, ok, run):
     ok("rechunk", *four, tmp_path / "z.zarr", "--zarr", "2", "--chunks", "time=3", "--codec", "zstd:3")
     right([tmp_path / "z.zarr"], tmp_path, ok, cells(0, 8))
+    sources = json.loads((tmp_path / "cube.json").read_text())["sources"]
+    stat = os.stat(tmp_path / "z.zarr/v/.zarray")
+    assert sources[f"file://{tmp_path}/z.zarr/v/.zarray"] == [stat.st_size, stat.st_mtime_ns]
+    for form in FORMS:
+        ok("verify", tmp_path / form)
+    ok("rechunk", *four, tmp_path / "z.zarr", "--zarr", "2", "--chunks", "time=3", "--codec", "zlib:3", "--overwrite")
+    for form in FORMS:
+        done = run("verify", tmp_path / form)
+        assert done.code == 4 and "z.zarr/v/.zarray" in done.out, done.out
 
 
 def test_codecs_that_others_lack(tmp_path, ok, run):
