@@ -97,7 +97,7 @@ typedef struct cm_virtual {
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     struct cm_rewriting *rewriting; /* what was written beside the references */
-    int64_t nreferences, ninline, nrewritten;
+    int64_t nreferences, ninline, nrewritten, nkept;
 } cm_virtual;
 
 /* Fill in segments, chunk and chain, or native. Raises CM_EUNSUP naming file and variable, and the

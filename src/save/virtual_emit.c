@@ -162,8 +162,8 @@ static int record_guard(cm_virtual *v, cm_segment *s, cm_error *err)
     return cm_virtual_name(v, cm_chunked_store(s->leaf), key, &version, &s->path, err);
 }
 
-static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at,
-                        cm_reference *out, cm_error *err)
+static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_reference *out,
+                        cm_error *err)
 {
     cm_store *store = cm_chunked_store(s->leaf);
     cm_object_version version;
