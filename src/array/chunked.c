@@ -412,6 +412,11 @@ int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out,
     return c->table->locate(c->table, coord, out, err);
 }
 
+bool cm_chunked_unpacks(const cm_array *a)
+{
+    return as_chunked(a)->unpack != NULL;
+}
+
 cm_store *cm_chunked_store(const cm_array *a)
 {
     return as_chunked(a)->store;

@@ -74,6 +74,7 @@ const cm_chain *cm_chunked_chain(const cm_array *a);
 const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for sharded ones) */
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
 cm_store *cm_chunked_store(const cm_array *a);
+bool cm_chunked_unpacks(const cm_array *a); /* has the spec an unpack? */
 
 /* Is the array still what was opened? Looks at its guard. Raises CM_ECHANGED, and what stat raises.
  */

@@ -339,7 +339,27 @@ static int check_content(const cm_recognised *r, enum wanted want, cm_error *err
     return CM_EUNSUP;
 }
 
-/* rest: the path inside the file, "" for itself. */
+/* A file that lies in a store. rest: the path inside it, "" for itself. */
+static int open_object(cm_context *ctx, cm_store *store, const char *key, const char *rest,
+                       const char *uri, enum wanted want, cm_dataset **out, cm_error *err)
+{
+    cm_recognised r = {.content = CM_CONTENT_OTHER};
+    int ret = cm_recognise(store, key, &r, err);
+    if (ret == 0 && *rest && r.content != CM_CONTENT_ZIP)
+        ret = cm_error_set_os(err, ENOTDIR, "cannot open");
+    if (ret == 0)
+        ret = check_content(&r, want, err);
+    if (ret)
+        return ret;
+    if (r.content == CM_CONTENT_ZIP)
+        return open_archive(ctx, store, key, rest, uri, out, err);
+    if (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5))
+        return cm_hdf5_open(ctx, store, key, uri, out, err);
+    if (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES)
+        return cm_refs_open_json(ctx, store, key, uri, out, err);
+    return cm_netcdf3_open(ctx, store, key, uri, out, err);
+}
+
 static int open_file(cm_context *ctx, char *path, const char *rest, const char *uri,
                      enum wanted want, cm_dataset **out, cm_error *err)
 {
@@ -349,22 +369,9 @@ static int open_file(cm_context *ctx, char *path, const char *rest, const char *
     if (slash)
         *slash = 0;
     cm_store *store = NULL;
-    cm_recognised r = {.content = CM_CONTENT_OTHER};
     int ret = cm_store_open_local(ctx, directory, CM_DURABLE_NONE, &store, err);
     if (ret == 0)
-        ret = cm_recognise(store, key, &r, err);
-    if (ret == 0 && *rest && r.content != CM_CONTENT_ZIP)
-        ret = cm_error_set_os(err, ENOTDIR, "cannot open");
-    if (ret == 0)
-        ret = check_content(&r, want, err);
-    if (ret == 0 && r.content == CM_CONTENT_ZIP)
-        ret = open_archive(ctx, store, key, rest, uri, out, err);
-    else if (ret == 0 && (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5)))
-        ret = cm_hdf5_open(ctx, store, key, uri, out, err);
-    else if (ret == 0 && (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES))
-        ret = cm_refs_open_json(ctx, store, key, uri, out, err);
-    else if (ret == 0)
-        ret = cm_netcdf3_open(ctx, store, key, uri, out, err);
+        ret = open_object(ctx, store, key, rest, uri, want, out, err);
     cm_store_unref(store);
     return ret;
 }

@@ -284,7 +284,8 @@ static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
         if (rc == 0)
             rc = cm_chain_append(chain, stage, err);
     }
-    return rc;
+    return rc ? rc
+              : cm_h5_filters_note(m->d->filters, m->d->nfilters, m->d->stored_size, chain, err);
 }
 
 static int choose_table(maker *m, cm_table **out, cm_error *err)
