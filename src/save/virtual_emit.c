@@ -168,13 +168,21 @@ static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_
     cm_store *store = cm_chunked_store(s->leaf);
     cm_object_version version;
     cm_error why = {0};
-    int r = store->vt->stat(store, at->key, &version, &why);
+    cm_place place;
+    int r = store->vt->place ? store->vt->place(store, at->key, &place, &why)
+                             : store->vt->stat(store, at->key, &version, &why);
     if (r == CM_ENOTFOUND && at->where == CM_AT_OBJECT)
         return 0; /* never written */
     if (r) {
         if (err)
             *err = why;
         return r;
+    }
+    if (store->vt->place) { /* in an archive */
+        out->kind = CM_REFERENCE_RANGE;
+        out->offset = place.offset;
+        out->nbytes = place.nbytes;
+        return cm_virtual_name(v, place.store, place.key, &place.version, &out->path, err);
     }
     out->kind = CM_REFERENCE_WHOLE;
     out->nbytes = version.size;
