@@ -151,13 +151,26 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
     return own_path(v, s, &out->path, err);
 }
 
-static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *at,
-                        cm_reference *out, cm_error *err)
+/* Objects of a Zarr store are what the store says of them: its metadata document is recorded, not
+ * each chunk. */
+static int record_guard(cm_virtual *v, cm_segment *s, cm_error *err)
+{
+    cm_object_version version;
+    const char *key = cm_chunked_guard(s->leaf, &version);
+    if (!key || s->path != UINT32_MAX)
+        return 0;
+    return cm_virtual_name(v, cm_chunked_store(s->leaf), key, &version, &s->path, err);
+}
+
+static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_reference *out,
+                        cm_error *err)
 {
     cm_store *store = cm_chunked_store(s->leaf);
     cm_object_version version;
     cm_error why = {0};
-    int r = store->vt->stat(store, at->key, &version, &why);
+    cm_place place;
+    int r = store->vt->place ? store->vt->place(store, at->key, &place, &why)
+                             : store->vt->stat(store, at->key, &version, &why);
     if (r == CM_ENOTFOUND && at->where == CM_AT_OBJECT)
         return 0; /* never written */
     if (r) {
@@ -165,9 +178,16 @@ static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *a
             *err = why;
         return r;
     }
+    if (store->vt->place) { /* in an archive */
+        out->kind = CM_REFERENCE_RANGE;
+        out->offset = place.offset;
+        out->nbytes = place.nbytes;
+        return cm_virtual_name(v, place.store, place.key, &place.version, &out->path, err);
+    }
     out->kind = CM_REFERENCE_WHOLE;
     out->nbytes = version.size;
-    return cm_virtual_name(v, store, at->key, NULL, &out->path, err);
+    r = cm_virtual_name(v, store, at->key, NULL, &out->path, err);
+    return r ? r : record_guard(v, s, err);
 }
 
 static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_t *first,
@@ -187,7 +207,9 @@ static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_
         out->odd = CM_ODD_MASK;
         return 0;
     }
-    if (at.where == CM_AT_MEMORY) {
+    if (at.where == CM_AT_MEMORY && at.offset && at.nbytes >= v->options->inline_nbytes) {
+        at.where = CM_AT_RANGE; /* compact data of HDF5: in the header */
+    } else if (at.where == CM_AT_MEMORY) {
         out->kind = CM_REFERENCE_INLINE;
         out->nbytes = at.nbytes;
         r = cm_buffer_append(bytes, at.inline_data, (size_t)at.nbytes, err);

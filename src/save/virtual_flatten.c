@@ -107,16 +107,6 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
 
 /* ---- contiguous ------------------------------------------------------------------------------ */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit)
 {
     const int64_t *strides;
@@ -152,7 +142,7 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
         if (s->fits && !rows_are_whole(p, s, &neighbours))
             return refuse(s->leaf, p, err, "a part of each row of contiguous data");
         gaps = gaps || !neighbours;
-        common = gcd(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
+        common = cm_gcd_i64(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
         if (p->axis > 0 && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
             return refuse(s->leaf, p, err, "its length along the joined axis differs");
     }
