@@ -25,7 +25,8 @@ typedef struct cm_segment {
     bool fits;      /* its chunks can be referred to where they lie on the part's grid */
     int64_t begin, end;
     int64_t start[CM_MAX_DIMS];
-    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before */
+    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before. Of a store of many
+                      objects: of its metadata document */
 } cm_segment;
 
 /* Chunk number index, rewritten. */
@@ -96,7 +97,7 @@ typedef struct cm_virtual {
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     struct cm_rewriting *rewriting; /* what was written beside the references */
-    int64_t nreferences, ninline, nrewritten;
+    int64_t nreferences, ninline, nrewritten, nkept;
 } cm_virtual;
 
 /* Fill in segments, chunk and chain, or native. Raises CM_EUNSUP naming file and variable, and the

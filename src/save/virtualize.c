@@ -17,7 +17,7 @@
 
 void cm_virtualize_options_init(cm_virtualize_options *options)
 {
-    *options = (cm_virtualize_options){.inline_nbytes = 512, .record_size = 100000};
+    *options = (cm_virtualize_options){.inline_nbytes = 512};
 }
 
 static int add_parts(cm_virtual *v, cm_group *g, cm_error *err)
@@ -177,7 +177,7 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     cm_virtualize_options defaults;
     cm_virtualize_options_init(&defaults);
     cm_virtual v = {.ctx = ctx, .source = ds, .options = options ? options : &defaults};
-    if (v.options->record_size < 1 || v.options->record_size > 1 << 26)
+    if (v.options->record_size < 0 || v.options->record_size > 1 << 26)
         return cm_error_set(err, CM_EINVAL, "a record size of %lld: 1 to %d are possible",
                             (long long)v.options->record_size, 1 << 26);
     int r = check_target(target, sources, nsources, err);
@@ -201,8 +201,9 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
         r = v.options->parquet ? cm_virtual_write_parquet(&v, target, sources, nsources, err)
                                : cm_virtual_write_json(&v, target, err);
     if (r == 0 && stats)
-        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences, v.ninline,
-                                       (int64_t)cm_paths_count(v.paths), v.nrewritten};
+        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences,
+                                       v.ninline,         (int64_t)cm_paths_count(v.paths),
+                                       v.nrewritten,      v.nkept};
     if (r == CM_EEXIST)
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
