@@ -44,7 +44,7 @@ static int list_sources(cm_cli *cli, const char *target, cm_cli_sources *s, cm_e
     return cm_cli_sources_list(cli, cli->args.noperands - 1, s, err);
 }
 
-static void put_json(cm_cli *cli, const char *target, bool parquet,
+static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, bool parquet,
                      const cm_virtualize_stats *stats, double seconds)
 {
     cm_cli_json json;
@@ -66,6 +66,7 @@ static void put_json(cm_cli *cli, const char *target, bool parquet,
     cm_cli_json_int(&json, stats->rewritten);
     cm_cli_json_key(&json, "sources");
     cm_cli_json_int(&json, stats->sources);
+    cm_cli_join_json(s->report, &json);
     cm_cli_json_key(&json, "seconds");
     cm_cli_json_double(&json, (double)(int64_t)(seconds * 1000) / 1000);
     cm_cli_json_key(&json, "peak_memory");
@@ -105,7 +106,7 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     double seconds = cm_cli_now() - cli->started;
     char peak[16];
     if (cli->args.json)
-        put_json(cli, target, options.parquet, &stats, seconds);
+        put_json(cli, s, target, options.parquet, &stats, seconds);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
                 "%s: %" PRId64 "%s references (%" PRId64 " with their bytes) of %" PRId64
