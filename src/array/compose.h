@@ -38,6 +38,9 @@ int cm_array_map(cm_array *src, cm_dtype to, cm_map_fn apply, void *state,
 /* The array that a was made of by cm_array_map, borrowed; NULL when a is not such an array. */
 cm_array *cm_array_map_source(const cm_array *a);
 
+/* Was it made with this function? */
+bool cm_array_map_applies(const cm_array *a, cm_map_fn apply);
+
 /* What a composite is made of, borrowed. parts: false when a is no concatenation; begins: n + 1
  * positions along axis. subset: the array that a is a box of, and where it starts; NULL when a is
  * none.
