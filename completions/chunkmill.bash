@@ -63,6 +63,7 @@ _chunkmill()
         --inline) return ;;
         --record-size) return ;;
         --append) return ;;
+        --materialize) return ;;
         --rebase) return ;;
         --vars) return ;;
         --skip) return ;;
@@ -77,7 +78,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --rebase --overwrite --vars --skip --group --isel --sel --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in

@@ -26,7 +26,7 @@ typedef struct cm_cli_args {
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
     int dry_run, overwrite;
     /* virtualize */
-    const char *references, *append;
+    const char *references, *append, *materialize;
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;

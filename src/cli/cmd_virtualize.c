@@ -60,6 +60,8 @@ static void put_json(cm_cli *cli, const char *target, bool parquet,
     cm_cli_json_int(&json, stats->references);
     cm_cli_json_key(&json, "inlined");
     cm_cli_json_int(&json, stats->inlined);
+    cm_cli_json_key(&json, "rewritten");
+    cm_cli_json_int(&json, stats->rewritten);
     cm_cli_json_key(&json, "sources");
     cm_cli_json_int(&json, stats->sources);
     cm_cli_json_key(&json, "seconds");
@@ -69,6 +71,11 @@ static void put_json(cm_cli *cli, const char *target, bool parquet,
     cm_cli_json_close(&json, '}');
 }
 
+static void note(void *user, const char *line)
+{
+    cm_cli_note(user, "%s", line);
+}
+
 static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
 {
     cm_virtualize_options options;
@@ -76,6 +83,8 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     cm_virtualize_options_init(&options);
     size_t skip = cli->args.append ? 1 : 0; /* the target itself */
     options.overwrite = cli->args.overwrite > 0;
+    options.materialize = cli->args.materialize;
+    options.note = (cm_virtual_options_note){note, cli};
     options.rebase = cm_cli_list_items(&cli->args.rebase);
     options.nrebase = cli->args.rebase.n;
     if (cli->args.inline_nbytes)
@@ -142,6 +151,8 @@ static const cm_cli_option options[] = {
      "references in one Parquet file; default 100000"},
     {CM_CLI_TEXT, "append", 0, false, CM_CLI_AT(append), "DIM",
      "DST is there: join it with the sources along DIM and replace it"},
+    {CM_CLI_TEXT, "materialize", 0, false, CM_CLI_AT(materialize), "DIR",
+     "rewrite the chunks that references cannot say into files in DIR, and refer to them there"},
     {CM_CLI_WORDS, "rebase", 0, false, CM_CLI_AT(rebase), "OLD=NEW",
      "SRC is references: files whose names begin with OLD are now under NEW; repeatable"},
     {CM_CLI_FLAG, "overwrite", 0, false, CM_CLI_AT(overwrite), NULL,
@@ -157,6 +168,8 @@ static const cm_cli_example examples[] = {
     {"a file as a Zarr store, without copying it", "chunkmill virtualize tas_2001.nc tas.json"},
     {"the same in Parquet, for many references", "chunkmill virtualize tas_2001.nc tas.parq"},
     {"from one form to the other", "chunkmill virtualize tas.json copy.parq"},
+    {"files of which some do not fit: their chunks are rewritten beside the references",
+     "chunkmill virtualize tas_*.nc tas.json --concat time --materialize tas.chunks"},
     {"only the coordinates of several files, joined",
      "chunkmill virtualize tas_*.nc axes.json --skip tas --concat time"},
     {0}};
@@ -172,8 +185,9 @@ const cm_cli_command cm_cli_virtualize = {
         "dataset.\n\nWhat references cannot say is refused, naming file and variable: files that "
         "differ in codec, chunk shape or byte order, one that ends inside a chunk and is not the "
         "last, filter masks, codecs that no other reader has. Variables up to 1 MiB of that kind "
-        "and dimension coordinates are written into the references. chunkmill rechunk copies "
-        "what cannot be referred to.\n\nThe references record size and time of change of every "
+        "and dimension coordinates are written into the references. With --materialize DIR only "
+        "the chunks that do not fit are rewritten, into files in DIR.\n\nThe references record "
+        "size and time of change of every "
         "file; chunkmill verify finds those that changed or are gone.",
     .min_operands = 1,
     .max_operands = (size_t)-1,

@@ -60,6 +60,7 @@ static int add_row(gather *g, const cm_reference *ref, cm_error *err)
         row->nbytes = ref->nbytes;
         /* fall through */
     case CM_REFERENCE_WHOLE: row->kind = 1; return local_path(g, ref->path, &row->path, err);
+    case CM_REFERENCE_ODD:
     case CM_REFERENCE_INLINE: break;
     }
     g->v->ninline++;
