@@ -20,7 +20,7 @@ typedef struct cm_cli_args {
     cm_cli_list vars, skip, isel, sel;
     const char *group, *unpack, *format;
     /* several sources */
-    const char *files_from, *concat, *static_rule;
+    const char *files_from, *concat, *static_rule, *cache;
     /* save */
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
@@ -30,6 +30,8 @@ typedef struct cm_cli_args {
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;
+    /* scan */
+    const char *out;
     /* info */
     int count_chunks;
     const char *chunk_list;
@@ -134,9 +136,16 @@ typedef struct cm_cli_option {
             "read more source names from a file, one a line; - is standard input"                  \
     }
 
+#define CM_CLI_CACHE_OPTION                                                                        \
+    {                                                                                              \
+        CM_CLI_TEXT, "cache", 0, false, CM_CLI_AT(cache), "FILE",                                  \
+            "keep in FILE what opening the sources finds out: the next time only new and changed " \
+            "ones are opened"                                                                      \
+    }
+
 #define CM_CLI_FORMAT_OPTION                                                                       \
     {                                                                                              \
-        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",                 \
+        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",        \
             "take sources for this format instead of looking at their content"                     \
     }
 

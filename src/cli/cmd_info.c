@@ -83,6 +83,7 @@ static const cm_cli_option options[] = {
     {CM_CLI_COMMAS, "vars", 0, false, CM_CLI_AT(vars), "a,b", "only these variables"},
     {CM_CLI_TEXT, "group", 0, false, CM_CLI_AT(group), "/path", "only this group and those below"},
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_CACHE_OPTION,
     CM_CLI_RESOURCE_OPTIONS,
     CM_CLI_TALK_OPTIONS,
 };

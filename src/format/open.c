@@ -416,7 +416,7 @@ int cm_format_local_path(const char *uri, char **out, cm_error *err)
 int cm_format_open_object(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                           cm_dataset **out, cm_error *err)
 {
-    return open_object(ctx, store, key, uri, WANT_ANY, out, err);
+    return open_object(ctx, store, key, "", uri, WANT_ANY, out, err);
 }
 
 int cm_format_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,

@@ -210,6 +210,8 @@ static int take_cached(cm_tables_cache *c, const char *uri, const char *path, co
             *err = why;
         return ret;
     }
+    if (ret == CM_ECHANGED) /* a large cache that another process replaced meanwhile */
+        return 0;
     cm_context_log(c->ctx, CM_LOG_WARNING, "%s: an entry of the cache is not used: %s", c->path,
                    cm_error_line(&why, line, sizeof line));
     return 0;
@@ -270,7 +272,7 @@ static int put_old(cm_tables_cache *c, cm_tables_writer *w, cm_error *err)
         if (c->replaced[i])
             continue;
         ret = cm_tables_read(c->old, i, &bytes, &why);
-        if (ret == CM_EDATA) { /* a damaged one is left out */
+        if (ret == CM_EDATA || ret == CM_ECHANGED) { /* damaged, or the old one was replaced */
             ret = 0;
             continue;
         }

@@ -44,11 +44,12 @@ int cm_tables_later_new(cm_context *ctx, const cm_tables_file *file, const char 
     l->uri = l->key ? cm_strdup(uri, err) : NULL;
     l->file = (cm_tables_file){cm_store_ref(file->store), l->key, file->version};
     pthread_mutex_init(&l->lock, NULL);
+    if (!l->uri) {
+        cm_tables_later_unref(l);
+        return CM_ENOMEM;
+    }
     *out = l;
-    if (l->uri)
-        return 0;
-    cm_tables_later_unref(l);
-    return CM_ENOMEM;
+    return 0;
 }
 
 static cm_tables_later *ref(cm_tables_later *l)

@@ -50,11 +50,13 @@ static bool take_field(cm_wire_in *r, cm_field *f, int depth, cm_error *err)
         return false;
     bool ok = take(r, &f->dtype, &record, depth + 1, err);
     f->dtype.record = record; /* the field's reference until its record has one */
+    if (!ok)
+        return false;
     f->ndim = (int)cm_wire_upto(r, CM_MAX_DIMS);
     for (int k = 0; k < f->ndim; k++)
         shape[k] = (int64_t)cm_wire_upto(r, INT64_MAX);
     f->big_endian = cm_wire_upto(r, 1) != 0;
-    return ok && !r->bad;
+    return !r->bad;
 }
 
 static bool take_record(cm_wire_in *r, const cm_record **out, int depth, cm_error *err)
@@ -105,7 +107,8 @@ static bool take(cm_wire_in *r, cm_dtype *dtype, const cm_record **record, int d
     } else {
         *dtype = cm_dtype_of(kind, size);
     }
-    if (dtype->size != size)
+    uint32_t word = cm_dtype_word(*dtype);
+    if (dtype->size != size || (word > 1 && size % word))
         cm_wire_fail(r);
     return !r->bad;
 }

@@ -3,8 +3,10 @@
  *     magic, version | entry | entry | ... | index | where the index is, its checksum, end mark
  *
  * The index has everything about an entry but its content: the file it is of, where its bytes are,
- * and their checksum. It is read whole; entries are read one by one when they are wanted, by many
- * threads. Between entries there may be bytes that nothing points to.
+ * and their checksum. Files of up to 64 MiB, those of some ten thousand entries, are read whole
+ * when they are opened: so one that is replaced meanwhile, as caches are, is no trouble. Of larger
+ * ones entries are read one by one, by many threads. Between entries there may be bytes that
+ * nothing points to.
  *
  * An entry is checked against its checksum before it is looked at, so that damage is an error and
  * nothing else.
@@ -21,11 +23,14 @@
 #include "format/tables/tables_file.h"
 #include "format/tables/tables_layout.h"
 
+enum { READ_WHOLE = 64 << 20, TRIES = 4 };
+
 struct cm_tables {
     cm_context *ctx;
     cm_store *store;
     char *key, *uri, *program;
     cm_object_version version;
+    uint8_t *whole;           /* all bytes, or NULL */
     cm_tables_entry *entries; /* their strings are owned */
     size_t n;
     cm_codec *zstd;
@@ -50,6 +55,7 @@ void cm_tables_free(cm_tables *t)
         free((char *)(uintptr_t)t->entries[i].uri);
     }
     free(t->entries);
+    free(t->whole);
     cm_codec_free(t->zstd);
     cm_store_unref(t->last);
     cm_store_unref(t->store);
@@ -121,10 +127,32 @@ static int take_index(cm_tables *t, const void *bytes, size_t nbytes, uint64_t e
     return ret;
 }
 
+/* Bytes that are inside the object. */
 static int get(cm_tables *t, uint64_t offset, void *dst, size_t nbytes, cm_error *err)
 {
     cm_range range = {offset, nbytes, dst};
+    if (t->whole) {
+        memcpy(dst, t->whole + offset, nbytes);
+        return 0;
+    }
     return t->store->vt->get(t->store, t->key, &range, 1, &t->version, err);
+}
+
+/* Look at the object, and read all of it when it is not large. */
+static int begin(cm_tables *t, cm_error *err)
+{
+    int ret = t->store->vt->stat(t->store, t->key, &t->version, err);
+    if (ret || t->version.size > READ_WHOLE || t->version.size > cm_context_max_memory(t->ctx) / 4)
+        return ret;
+    uint8_t *whole = malloc((size_t)t->version.size + 1);
+    if (!whole)
+        return cm_error_set(err, CM_ENOMEM, "out of memory (%zu bytes)", (size_t)t->version.size);
+    ret = get(t, 0, whole, (size_t)t->version.size, err);
+    if (ret)
+        free(whole);
+    else
+        t->whole = whole;
+    return ret;
 }
 
 static int read_index(cm_tables *t, cm_error *err)
@@ -178,7 +206,11 @@ int cm_tables_open(cm_context *ctx, cm_store *store, const char *key, const char
     t->uri = t->key ? cm_strdup(uri, err) : NULL;
     int ret = t->uri ? cm_codec_new_zstd(CM_TABLES_LEVEL, false, &t->zstd, err) : CM_ENOMEM;
     if (ret == 0)
-        ret = store->vt->stat(store, key, &t->version, err);
+        ret = begin(t, err);
+    for (int i = 1; i < TRIES && ret == CM_ECHANGED; i++) {
+        cm_error_clear(err);
+        ret = begin(t, err);
+    }
     if (ret == 0)
         ret = read_index(t, err);
     if (ret)

@@ -219,8 +219,12 @@ int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     cm_tables_packer p = {.ctx = ctx, .file = file, .w = &tree, .counts = counts};
     embedding e = {0};
     cm_object_version now;
-    if (ds->is_array || ds->sources)
-        return cm_error_set(w->err, CM_EUNSUP, "not one file: scan tables hold NetCDF and HDF5");
+    bool known = strncmp(ds->format, "NetCDF", 6) == 0 || strncmp(ds->format, "HDF5", 4) == 0;
+    if (!known || ds->is_array || ds->sources) {
+        cm_error_set(w->err, CM_EUNSUP, "%s: scan tables hold NetCDF and HDF5 files", ds->format);
+        cm_error_hint(w->err, "name it itself, it needs none");
+        return CM_EUNSUP;
+    }
     int ret = cm_h5_nowhere_new(&p.nowhere, w->err);
     if (ret)
         return ret;

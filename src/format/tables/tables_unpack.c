@@ -68,7 +68,7 @@ static int take_storage(cm_tables_unpacker *u, cm_variable *v, cm_error *err)
     bool has_chunks = take_lengths(r, v->ndim, chunks),
          has_shards = take_lengths(r, v->ndim, shards);
     char *codecs = cm_wire_string(r, err), *stored = codecs ? cm_wire_string(r, err) : NULL;
-    uint64_t flags = cm_wire_upto(r, 3);
+    uint64_t flags = stored ? cm_wire_upto(r, 3) : 0;
     int ret = stored && !r->bad ? 0 : reason(r, err);
     if (ret == 0 && flags & 2)
         ret = cm_variable_set_storage(v, v->ndim, has_chunks ? chunks : NULL,
@@ -159,8 +159,8 @@ static int take_group(cm_tables_unpacker *u, cm_group *g, int depth, cm_error *e
     size_t n = ret ? 0 : cm_wire_count(r, 3);
     for (size_t i = 0; i < n && ret == 0; i++) {
         char *name = cm_wire_string(r, err);
-        int64_t length = (int64_t)cm_wire_upto(r, INT64_MAX);
-        bool unlimited = cm_wire_upto(r, 1) != 0;
+        int64_t length = name ? (int64_t)cm_wire_upto(r, INT64_MAX) : 0;
+        bool unlimited = name && cm_wire_upto(r, 1) != 0;
         ret = !name || r->bad ? reason(r, err)
                               : cm_group_add_dimension(g, name, length, unlimited, err);
         free(name);

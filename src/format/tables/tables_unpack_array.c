@@ -19,6 +19,12 @@ static int malformed(cm_error *err)
     return cm_error_set(err, CM_EDATA, "a scan table that is malformed");
 }
 
+/* Why r gave nothing. */
+static int reason(const cm_wire_in *r, cm_error *err)
+{
+    return r->bad ? malformed(err) : cm_error_set(err, CM_ENOMEM, "out of memory");
+}
+
 /* What every description begins with. */
 typedef struct description {
     cm_dtype dtype;
@@ -126,13 +132,16 @@ static int take_chunked(cm_tables_unpacker *u, const char *path, cm_array **out,
     bool ok = take_type(r, &d, err);
     for (int i = 0; i < d.ndim && ok; i++) {
         d.chunk[i] = (int64_t)cm_wire_upto(r, INT64_MAX);
-        ok = d.chunk[i] > 0;
+        if (d.chunk[i] < 1)
+            cm_wire_fail(r);
     }
     if (ok)
         take_fill(r, &d);
+    if (d.record || cm_kind_is_vlen(d.dtype.kind))
+        cm_wire_fail(r);
     cm_record_unref(d.record);
-    if (!ok || r->bad || d.record || cm_kind_is_vlen(d.dtype.kind))
-        return malformed(err);
+    if (!ok || r->bad)
+        return reason(r, err);
     int ret = take_chain(u, &d, &chain, err);
     if (ret == 0)
         ret = take_table(u, &d, &table, err);
@@ -193,12 +202,13 @@ static int take_deferred(cm_tables_unpacker *u, const char *path, cm_array **out
     int64_t *cuts[CM_MAX_DIMS] = {0};
     bool raw = false;
     int ret = 0;
-    if (take_type(r, &d, err)) {
+    bool ok = take_type(r, &d, err);
+    if (ok) {
         take_fill(r, &d);
         raw = cm_wire_upto(r, 1) != 0;
     }
-    if (r->bad || d.dtype.size == 0)
-        ret = malformed(err);
+    if (r->bad || !ok)
+        ret = reason(r, err);
     if (ret == 0)
         ret = take_grids(r, d.ndim, d.shape, grids, cuts, err);
     if (ret == 0)
