@@ -22,10 +22,13 @@ typedef struct cm_virtual_options_note {
 } cm_virtual_options_note;
 
 typedef struct cm_virtualize_options {
-    bool parquet;              /* else JSON */
-    uint64_t inline_nbytes;    /* chunks below so many bytes are written into the references; 512 */
-    int64_t record_size;       /* Parquet: references in a file; 100000 */
-    bool overwrite;            /* replace the target if it is there */
+    bool parquet;           /* else JSON */
+    uint64_t inline_nbytes; /* chunks below so many bytes are written into the references; 512 */
+    int64_t record_size;    /* Parquet: references in a file; 0: as those that are appended to, else
+                               100000 */
+    bool overwrite;         /* replace the target if it is there */
+    bool append; /* ds is the target as it is now joined with more: Parquet files of references
+                    that stay as they are become the new ones' too; with overwrite */
     const char *const *rebase; /* "OLD=NEW": source names (of a dataset that is itself references)
                                   that begin with OLD begin with NEW instead */
     size_t nrebase;
@@ -38,6 +41,7 @@ CM_API void cm_virtualize_options_init(cm_virtualize_options *options);
 
 typedef struct cm_virtualize_stats {
     int64_t variables, references, inlined, sources, rewritten;
+    int64_t kept; /* Parquet files of references that were there and stay as they are */
 } cm_virtualize_stats;
 
 /* Write references to the chunks of ds. sources: names of what ds was opened from, which the target

@@ -44,7 +44,7 @@ static int list_sources(cm_cli *cli, const char *target, cm_cli_sources *s, cm_e
     return cm_cli_sources_list(cli, cli->args.noperands - 1, s, err);
 }
 
-static void put_json(cm_cli *cli, const char *target, bool parquet,
+static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, bool parquet,
                      const cm_virtualize_stats *stats, double seconds)
 {
     cm_cli_json json;
@@ -60,10 +60,13 @@ static void put_json(cm_cli *cli, const char *target, bool parquet,
     cm_cli_json_int(&json, stats->references);
     cm_cli_json_key(&json, "inlined");
     cm_cli_json_int(&json, stats->inlined);
+    cm_cli_json_key(&json, "kept");
+    cm_cli_json_int(&json, stats->kept);
     cm_cli_json_key(&json, "rewritten");
     cm_cli_json_int(&json, stats->rewritten);
     cm_cli_json_key(&json, "sources");
     cm_cli_json_int(&json, stats->sources);
+    cm_cli_join_json(s->report, &json);
     cm_cli_json_key(&json, "seconds");
     cm_cli_json_double(&json, (double)(int64_t)(seconds * 1000) / 1000);
     cm_cli_json_key(&json, "peak_memory");
@@ -83,6 +86,7 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     cm_virtualize_options_init(&options);
     size_t skip = cli->args.append ? 1 : 0; /* the target itself */
     options.overwrite = cli->args.overwrite > 0;
+    options.append = cli->args.append != NULL;
     options.materialize = cli->args.materialize;
     options.note = (cm_virtual_options_note){note, cli};
     options.rebase = cm_cli_list_items(&cli->args.rebase);
@@ -102,13 +106,13 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     double seconds = cm_cli_now() - cli->started;
     char peak[16];
     if (cli->args.json)
-        put_json(cli, target, options.parquet, &stats, seconds);
+        put_json(cli, s, target, options.parquet, &stats, seconds);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
-                "%s: %" PRId64 " references (%" PRId64 " with their bytes) of %" PRId64
+                "%s: %" PRId64 "%s references (%" PRId64 " with their bytes) of %" PRId64
                 " variables to %" PRId64 " files, %.2f s, peak memory %s",
-                target, stats.references, stats.inlined, stats.variables, stats.sources, seconds,
-                peak);
+                target, stats.references, stats.kept ? " new" : "", stats.inlined, stats.variables,
+                stats.sources, seconds, peak);
     return 0;
 }
 
@@ -148,9 +152,9 @@ static const cm_cli_option options[] = {
     {CM_CLI_FLAG, "no-inline", 0, false, CM_CLI_AT(no_inline), NULL,
      "refer to every chunk, however small"},
     {CM_CLI_COUNT, "record-size", 0, false, CM_CLI_AT(record_size), "N",
-     "references in one Parquet file; default 100000"},
+     "references in one Parquet file; default 100000, with --append as before"},
     {CM_CLI_TEXT, "append", 0, false, CM_CLI_AT(append), "DIM",
-     "DST is there: join it with the sources along DIM and replace it"},
+     "DST is there: join it with the sources along DIM; of Parquet only what is new is written"},
     {CM_CLI_TEXT, "materialize", 0, false, CM_CLI_AT(materialize), "DIR",
      "rewrite the chunks that references cannot say into files in DIR, and refer to them there"},
     {CM_CLI_WORDS, "rebase", 0, false, CM_CLI_AT(rebase), "OLD=NEW",

@@ -68,44 +68,6 @@ int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error
     return CM_EINVAL;
 }
 
-/* All datasets that n names stand for, with the cache if one is named. */
-static int open_all(cm_cli *cli, const char *const *uris, size_t n, cm_dataset ***out, size_t *nout,
-                    cm_error *err)
-{
-    cm_sources_options options;
-    cm_sources_stats stats;
-    cm_sources_options_init(&options);
-    options.format = cli->args.format;
-    options.cache = cli->args.cache;
-    if (options.cache && options.format)
-        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
-    int ret = cm_dataset_open_sources(cli->ctx, uris, n, &options, out, nout, &stats, err);
-    if (ret == 0 && options.cache && cli->args.verbose)
-        cm_cli_note(cli, "%zu of %zu files are in the cache", stats.cached,
-                    stats.cached + stats.opened);
-    return ret;
-}
-
-int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
-{
-    cm_dataset **opened = NULL;
-    cm_join_options options;
-    size_t n = 0;
-    *out = NULL;
-    int ret = open_all(cli, &uri, 1, &opened, &n, err);
-    if (ret == 0 && n == 1) {
-        *out = opened[0];
-        opened[0] = NULL;
-    } else if (ret == 0) { /* scan tables of several files: the cube that they are */
-        cm_join_options_init(&options);
-        ret = cm_dataset_join(cli->ctx, opened, n, &options, out, err);
-    }
-    cm_sources_free(opened, n);
-    if (ret < 0)
-        cm_error_object(err, uri);
-    return ret;
-}
-
 /* What cannot be read, as one value of --skip; n counts also what did not fit into the list. */
 typedef struct unreadable {
     const cm_variable *first;
@@ -213,12 +175,78 @@ static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return ret;
 }
 
+/* The place of text among "a|b|c"; 0 when it is NULL. */
+static int choice_of(const char *text, const char *const *choices)
+{
+    int i = 0;
+    while (text && choices[i] && strcmp(text, choices[i]) != 0)
+        i++;
+    return text ? i : 0;
+}
+
+static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
+{
+    static const char *const orders[] = {"coordinate", "given", "name", NULL};
+    static const char *const unsorted[] = {"", "refuse", "sort", "keep", NULL};
+    static const char *const duplicates[] = {"refuse", "first", "last", "keep", NULL};
+    static const char *const gaps[] = {"warn", "refuse", "fill", "ignore", NULL};
+    cm_join_options_init(o);
+    o->concat = args->concat;
+    o->static_first = args->static_rule != NULL;
+    o->order = (cm_join_order)choice_of(args->order, orders);
+    o->unsorted = (cm_unsorted)choice_of(args->unsorted, unsorted);
+    o->duplicates = (cm_duplicates)choice_of(args->duplicates, duplicates);
+    o->gaps = (cm_gaps)choice_of(args->gaps, gaps);
+}
+
+/* All datasets that n names stand for, with the cache if one is named. */
+static int open_all(cm_cli *cli, const char *const *uris, size_t n, cm_dataset ***out, size_t *nout,
+                    cm_error *err)
+{
+    cm_sources_options options;
+    cm_sources_stats stats;
+    cm_sources_options_init(&options);
+    options.format = cli->args.format;
+    options.cache = cli->args.cache;
+    if (options.cache && options.format)
+        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
+    int ret = cm_dataset_open_sources(cli->ctx, uris, n, &options, out, nout, &stats, err);
+    if (ret == 0 && options.cache && cli->args.verbose)
+        cm_cli_note(cli, "%zu of %zu files are in the cache", stats.cached,
+                    stats.cached + stats.opened);
+    return ret;
+}
+
+int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
+{
+    cm_dataset **opened = NULL;
+    cm_join_options options;
+    size_t n = 0;
+    *out = NULL;
+    int ret = open_all(cli, &uri, 1, &opened, &n, err);
+    if (ret == 0 && n == 1) {
+        *out = opened[0];
+        opened[0] = NULL;
+    } else if (ret == 0) { /* scan tables of several files: the cube that they are */
+        fill_join_options(&cli->args, &options);
+        ret = cm_dataset_join(cli->ctx, opened, n, &options, out, err);
+    }
+    cm_sources_free(opened, n);
+    if (ret < 0)
+        cm_error_object(err, uri);
+    return ret;
+}
+
+static bool joins(const cm_cli *cli, const cm_cli_sources *s)
+{
+    const cm_cli_args *a = &cli->args;
+    return s->nopened > 1 || a->unsorted || a->duplicates || a->gaps;
+}
+
 static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
     cm_join_options options;
-    cm_join_options_init(&options);
-    options.concat = cli->args.concat;
-    options.static_first = cli->args.static_rule != NULL;
+    fill_join_options(&cli->args, &options);
     int ret = cm_dataset_join(cli->ctx, s->opened, s->nopened, &options, &s->joined, err);
     if (ret < 0)
         return ret;
@@ -227,6 +255,7 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
         s->opened[i] = NULL;
     }
     s->dataset = s->joined;
+    s->report = cm_dataset_join_report(s->joined);
     return 0;
 }
 
@@ -263,7 +292,7 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
             return ret;
     }
     s->dataset = s->opened[0];
-    if (s->nopened > 1) {
+    if (joins(cli, s)) {
         ret = join(cli, s, err);
         if (ret < 0)
             return ret;
@@ -271,6 +300,43 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     if (cli->args.isel.n || cli->args.sel.n)
         return select_range(cli, s, err);
     return 0;
+}
+
+void cm_cli_join_json(const cm_json *report, cm_cli_json *json)
+{
+    if (!report)
+        return;
+    cm_cli_json_key(json, "join");
+    cm_cli_json_value(json, report);
+}
+
+static void put_notes(const cm_json *report, cm_cli_out *out)
+{
+    const cm_json *notes = cm_json_get(report, "notes");
+    for (size_t i = 0; i < cm_json_count(notes); i++) {
+        cm_cli_out_spaces(out, 4);
+        cm_cli_out_name(out, cm_json_string(cm_json_at(notes, i)));
+        cm_cli_out_char(out, '\n');
+    }
+}
+
+void cm_cli_join_text(const cm_json *r, cm_cli_out *out)
+{
+    int64_t files = 0, steps = 0;
+    if (!r)
+        return;
+    const char *dimension = cm_json_string(cm_json_get(r, "dimension"));
+    const char *order = cm_json_string(cm_json_get(r, "order"));
+    (void)!cm_json_int64(cm_json_get(r, "files"), &files);
+    (void)!cm_json_int64(cm_json_get(r, "steps"), &steps);
+    cm_cli_out_format(out, "joined: %lld source%s along %s (%s), %lld steps\n", (long long)files,
+                      files == 1 ? "" : "s", dimension ? dimension : "?",
+                      !order                        ? "?"
+                      : strcmp(order, "given") == 0 ? "in the order given"
+                      : strcmp(order, "name") == 0  ? "by name"
+                                                    : "by coordinate value",
+                      (long long)steps);
+    put_notes(r, out);
 }
 
 void cm_cli_sources_free(cm_cli_sources *s)

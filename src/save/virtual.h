@@ -25,7 +25,8 @@ typedef struct cm_segment {
     bool fits;      /* its chunks can be referred to where they lie on the part's grid */
     int64_t begin, end;
     int64_t start[CM_MAX_DIMS];
-    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before */
+    uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before. Of a store of many
+                      objects: of its metadata document */
 } cm_segment;
 
 /* Chunk number index, rewritten. */
@@ -43,6 +44,7 @@ typedef struct cm_virtual_part {
     size_t nsegments, capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
     uint64_t chunk_nbytes;
+    bool small;  /* at most CM_VIRTUAL_NATIVE bytes */
     bool native; /* one chunk, written into the references as little-endian cells */
     cm_chain *chain;
     cm_zarr_array *target;   /* borrowed from the writer */
@@ -96,12 +98,16 @@ typedef struct cm_virtual {
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     struct cm_rewriting *rewriting; /* what was written beside the references */
-    int64_t nreferences, ninline, nrewritten;
+    int64_t nreferences, ninline, nrewritten, nkept;
 } cm_virtual;
 
-/* Fill in segments, chunk and chain, or native. Raises CM_EUNSUP naming file and variable, and the
- * hint what to do; with materialize, segments that do not fit are marked so instead. */
+/* Fill in segments, chunk and chain, or native; reads no chunk table. Raises CM_EUNSUP naming file
+ * and variable, and the hint what to do; with materialize, segments that do not fit are marked so
+ * instead. */
 int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err);
+/* After the chunk tables are loaded: a small variable may turn out to be native. Fills in grid and
+ * nchunks. */
+int cm_virtual_settle(cm_virtual_part *p, cm_error *err);
 void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p);
 
 /* The segments are contiguous: set chunk and chain to chunks of rows. The length of each segment is

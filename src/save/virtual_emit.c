@@ -151,8 +151,19 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
     return own_path(v, s, &out->path, err);
 }
 
-static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *at,
-                        cm_reference *out, cm_error *err)
+/* Objects of a Zarr store are what the store says of them: its metadata document is recorded, not
+ * each chunk. */
+static int record_guard(cm_virtual *v, cm_segment *s, cm_error *err)
+{
+    cm_object_version version;
+    const char *key = cm_chunked_guard(s->leaf, &version);
+    if (!key || s->path != UINT32_MAX)
+        return 0;
+    return cm_virtual_name(v, cm_chunked_store(s->leaf), key, &version, &s->path, err);
+}
+
+static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_reference *out,
+                        cm_error *err)
 {
     cm_store *store = cm_chunked_store(s->leaf);
     cm_object_version version;
@@ -175,7 +186,8 @@ static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *a
     }
     out->kind = CM_REFERENCE_WHOLE;
     out->nbytes = version.size;
-    return cm_virtual_name(v, store, at->key, NULL, &out->path, err);
+    r = cm_virtual_name(v, store, at->key, NULL, &out->path, err);
+    return r ? r : record_guard(v, s, err);
 }
 
 static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_t *first,
@@ -195,7 +207,9 @@ static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_
         out->odd = CM_ODD_MASK;
         return 0;
     }
-    if (at.where == CM_AT_MEMORY) {
+    if (at.where == CM_AT_MEMORY && at.offset && at.nbytes >= v->options->inline_nbytes) {
+        at.where = CM_AT_RANGE; /* compact data of HDF5: in the header */
+    } else if (at.where == CM_AT_MEMORY) {
         out->kind = CM_REFERENCE_INLINE;
         out->nbytes = at.nbytes;
         r = cm_buffer_append(bytes, at.inline_data, (size_t)at.nbytes, err);

@@ -411,7 +411,7 @@ void cm_virtual_rewrite_end(cm_virtual *v, bool keep)
         cm_store_open_local(NULL, v->options->materialize, CM_DURABLE_NONE, &store, NULL) == 0) {
         for (size_t i = 0; i < w->nkeys && !keep; i++)
             store->vt->del(store, w->keys[i], NULL);
-        if (keep && v->options->overwrite)
+        if (keep && v->options->overwrite && !v->options->append)
             store->vt->list(store, "", is_old, &s, NULL);
         for (size_t i = 0; i < s.n; i++) {
             store->vt->del(store, s.old[i], NULL);

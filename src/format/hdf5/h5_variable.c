@@ -207,7 +207,7 @@ static int compact_table(maker *m, cm_table **out, cm_error *err)
     uint64_t need;
     if (!cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) || need > l->nbytes)
         return cm_error_set(err, CM_EDATA, "compact storage has %" PRIu64 " bytes", l->nbytes);
-    return cm_table_new_memory(l->data, (size_t)need, out, err);
+    return cm_table_new_memory(l->data, (size_t)need, l->data_at, out, err);
 }
 
 /* "Chunks" of what does not exist: as planners like them, not too large. */
