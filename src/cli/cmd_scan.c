@@ -85,9 +85,9 @@ static const cm_cli_option options_table[] = {
 };
 
 static const cm_cli_example examples[] = {
-    {"scan where the files are", "chunkmill scan /data/1990/*.nc --out 1990.tables"},
-    {"join what several workers scanned", "chunkmill virtualize *.tables cube.json --concat time"},
-    {"several tables as one", "chunkmill scan 19??.tables --out all.tables"},
+    {"scan where the files are", "chunkmill scan tas_2001.nc --out 2001.tables"},
+    {"put several together", "chunkmill scan 2001.tables tas_2002.nc --out all.tables"},
+    {"and use them in the place of the files", "chunkmill virtualize all.tables cube.json"},
     {0}};
 
 const cm_cli_command cm_cli_scan = {

@@ -130,6 +130,7 @@ static bool list_chunks(cm_tables_packer *p, const cm_array *a, uint64_t *n)
 static void put_memory(cm_tables_packer *p, const cm_location *loc)
 {
     cm_wire_put_uint(p->w, CM_TABLES_MEMORY);
+    cm_wire_put_uint(p->w, loc->offset);
     cm_wire_put_bytes(p->w, loc->inline_data, (size_t)loc->nbytes);
     p->counts->chunks++;
 }

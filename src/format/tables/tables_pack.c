@@ -212,6 +212,20 @@ static void put_bytes(cm_tables_packer *p, embedding *e)
     free(bytes);
 }
 
+/* Say that all chunk indexes will be read: their roots are then fetched together. */
+static void want_indexes(const cm_group *g)
+{
+    for (size_t i = 0; i < g->nvariables; i++) {
+        const cm_array *a = g->variables[i]->array;
+        cm_array *inside = a ? cm_h5_extended_inside(a) : NULL;
+        a = inside ? inside : a;
+        if (a && cm_array_is_chunked(a))
+            cm_chunked_want(a);
+    }
+    for (size_t i = 0; i < g->ngroups; i++)
+        want_indexes(g->groups[i]);
+}
+
 int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, cm_wire_out *w,
                    cm_tables_counts *counts)
 {
@@ -231,6 +245,7 @@ int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     cm_wire_init(&p.listing, w->bytes.max, w->err);
     cm_wire_init(&tree, w->bytes.max, w->err);
     cm_wire_put_string(&tree, ds->format);
+    want_indexes(ds->root);
     put_group(&p, ds->root, &e);
     cm_wire_put_bytes(w, tree.bytes.data, tree.bytes.nbytes);
     if (w->status == 0)

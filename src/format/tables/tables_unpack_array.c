@@ -84,6 +84,7 @@ static int take_strided(cm_tables_unpacker *u, const description *d, cm_table **
 static int take_table(cm_tables_unpacker *u, const description *d, cm_table **out, cm_error *err)
 {
     size_t n;
+    uint64_t at, size = u->file->version.size;
     const void *p;
     int64_t grid[CM_MAX_DIMS];
     int64_t cells = d->dtype.size;
@@ -96,10 +97,11 @@ static int take_table(cm_tables_unpacker *u, const description *d, cm_table **ou
     case CM_TABLES_STRIDED: return take_strided(u, d, out, err);
     case CM_TABLES_NOWHERE: return cm_h5_nowhere_new(out, err);
     case CM_TABLES_MEMORY:
+        at = cm_wire_uint(&u->r);
         p = cm_wire_bytes(&u->r, &n);
-        if (u->r.bad || !whole)
+        if (u->r.bad || !whole || at > size || n > size - at)
             return malformed(err);
-        return cm_table_new_memory(p, n, out, err);
+        return cm_table_new_memory(p, n, at, out, err);
     default:
         p = cm_wire_bytes(&u->r, &n);
         if (u->r.bad)
