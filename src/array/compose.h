@@ -38,12 +38,20 @@ int cm_array_map(cm_array *src, cm_dtype to, cm_map_fn apply, void *state,
 /* The array that a was made of by cm_array_map, borrowed; NULL when a is not such an array. */
 cm_array *cm_array_map_source(const cm_array *a);
 
+/* Was it made with this function? */
+bool cm_array_map_applies(const cm_array *a, cm_map_fn apply);
+
 /* An array of one value, fill (dtype.size bytes; for CM_STRING a cm_string), that nobody stores.
  * chunk: what its grid says, ndim lengths >= 1; NULL: the whole. Raises CM_EINVAL, CM_ENOMEM. */
 int cm_array_blank(cm_dtype dtype, int ndim, const int64_t *shape, const int64_t *chunk,
                    const void *fill, const char *label, const char *path, cm_array **out,
                    cm_error *err);
 bool cm_array_is_blank(const cm_array *a);
+
+/* src with one more axis, of length 1, before its others. Raises CM_EUNSUP (too many axes),
+ * CM_ENOMEM. source: what an array was expanded from, borrowed; NULL when it is no such array. */
+int cm_array_expand(cm_array *src, cm_array **out, cm_error *err);
+cm_array *cm_array_expand_source(const cm_array *a);
 
 /* What a composite is made of, borrowed. parts: false when a is no concatenation; begins: n + 1
  * positions along axis. subset: the array that a is a box of, and where it starts; NULL when a is
