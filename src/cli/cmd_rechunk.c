@@ -115,7 +115,7 @@ static void fill_options(const cm_cli_args *args, cm_save_options *o)
                                                                 : 2;
 }
 
-static void put_json(cm_cli *cli, const char *target, const cm_save *save,
+static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, const cm_save *save,
                      const cm_save_stats *stats, double seconds)
 {
     cm_cli_json json;
@@ -134,6 +134,7 @@ static void put_json(cm_cli *cli, const char *target, const cm_save *save,
     for (size_t i = 0; cm_save_warning(save, i); i++)
         cm_cli_json_string(&json, cm_save_warning(save, i));
     cm_cli_json_close(&json, ']');
+    cm_cli_join_json(s->report, &json);
     cm_cli_json_key(&json, "plan");
     cm_cli_json_value(&json, cm_save_describe(save));
     if (stats) {
@@ -201,9 +202,11 @@ static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target
         cm_cli_warn(cli, "%s", cm_save_warning(save, i));
     if (cli->args.dry_run) {
         if (cli->args.json)
-            put_json(cli, target, save, NULL, 0);
-        else
+            put_json(cli, s, target, save, NULL, 0);
+        else {
+            cm_cli_join_text(s->report, &cli->out);
             cm_cli_plan_text(&cli->out, target, cm_save_describe(save));
+        }
         goto out;
     }
     ret = cm_save_run(save, 0, cm_save_ntasks(save), err);
@@ -214,7 +217,7 @@ static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target
     seconds = cm_cli_now() - cli->started;
     cm_save_get_stats(save, &stats);
     if (cli->args.json)
-        put_json(cli, target, save, &stats, seconds);
+        put_json(cli, s, target, save, &stats, seconds);
     put_summary(cli, target, &stats, seconds);
 out:
     cm_save_free(save);

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/context_private.h"
 #include "base/memory.h"
@@ -16,7 +17,7 @@
 
 void cm_virtualize_options_init(cm_virtualize_options *options)
 {
-    *options = (cm_virtualize_options){.inline_nbytes = 512, .record_size = 100000};
+    *options = (cm_virtualize_options){.inline_nbytes = 512};
 }
 
 static int add_parts(cm_virtual *v, cm_group *g, cm_error *err)
@@ -73,7 +74,9 @@ static int describe(cm_virtual *v, cm_error *err)
         if (r) {
             cm_error_variable(err, var->path);
             cm_error_object(err, p->nsegments ? p->segments[0].leaf->label : v->source->uri);
-            cm_error_hint(err, "leave it out with --skip %s, or copy with chunkmill rechunk",
+            cm_error_hint(err,
+                          "leave it out with --skip %s, rewrite it with --materialize DIR, or copy "
+                          "all with chunkmill rechunk",
                           var->name);
         }
     }
@@ -157,6 +160,16 @@ static int check_target(const char *target, const char *const *sources, size_t n
     return 0;
 }
 
+/* Before anything is rewritten; what decides is the put at the end. */
+static int check_existing(const char *target, const cm_virtualize_options *options, cm_error *err)
+{
+    struct stat st;
+    const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
+    if (options->overwrite || !options->materialize || lstat(path, &st) != 0)
+        return 0;
+    return cm_error_set(err, CM_EEXIST, "exists already");
+}
+
 int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, size_t nsources,
                   const char *target, const cm_virtualize_options *options,
                   cm_virtualize_stats *stats, cm_error *err)
@@ -164,7 +177,7 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     cm_virtualize_options defaults;
     cm_virtualize_options_init(&defaults);
     cm_virtual v = {.ctx = ctx, .source = ds, .options = options ? options : &defaults};
-    if (v.options->record_size < 1 || v.options->record_size > 1 << 26)
+    if (v.options->record_size < 0 || v.options->record_size > 1 << 26)
         return cm_error_set(err, CM_EINVAL, "a record size of %lld: 1 to %d are possible",
                             (long long)v.options->record_size, 1 << 26);
     int r = check_target(target, sources, nsources, err);
@@ -173,26 +186,37 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     if (r == 0)
         r = cm_paths_new(v.files, &v.paths, err);
     if (r == 0)
+        r = cm_paths_new(v.files, &v.directories, err);
+    if (r == 0)
         r = rebase(&v, err);
     if (r == 0)
         r = add_parts(&v, ds->root, err);
     if (r == 0)
         r = describe(&v, err);
     if (r == 0)
+        r = check_existing(target, v.options, err);
+    if (r == 0)
+        r = cm_virtual_rewrite(&v, target, err);
+    if (r == 0)
         r = v.options->parquet ? cm_virtual_write_parquet(&v, target, sources, nsources, err)
                                : cm_virtual_write_json(&v, target, err);
     if (r == 0 && stats)
-        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences, v.ninline,
-                                       (int64_t)cm_paths_count(v.paths)};
+        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences,
+                                       v.ninline,         (int64_t)cm_paths_count(v.paths),
+                                       v.nrewritten,      v.nkept};
     if (r == CM_EEXIST)
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
         cm_error_object(err, target);
+    cm_virtual_rewrite_end(&v, r == 0);
     for (size_t i = 0; i < v.nparts; i++)
-        cm_virtual_part_deinit(&v.parts[i]);
+        cm_virtual_part_deinit(&v, &v.parts[i]);
     free(v.parts);
     free(v.versions);
-    free(v.last_directory);
+    for (size_t i = 0; i < v.nreal; i++)
+        free(v.real[i]);
+    free(v.real);
+    cm_paths_unref(v.directories);
     cm_zarr_writer_free(v.writer);
     cm_store_unref(v.memory);
     cm_store_unref(v.files);
