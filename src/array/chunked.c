@@ -437,6 +437,13 @@ const cm_table *cm_chunked_table(const cm_array *a)
     return as_chunked(a)->table;
 }
 
+void cm_chunked_want(const cm_array *a)
+{
+    const cm_table *t = ((const chunked *)a)->table;
+    if (t->want)
+        t->want(t);
+}
+
 const char *cm_chunked_guard(const cm_array *a, cm_object_version *version)
 {
     *version = ((const chunked *)a)->guard;

@@ -36,6 +36,9 @@ typedef struct cm_table {
     void (*free)(struct cm_table *t);
     /* Most bytes of a chunk as stored, for planners; NULL where the table does not know. */
     uint64_t (*max_nbytes)(const struct cm_table *t);
+    /* Its index will be asked for soon: those of one object that are wanted together may be fetched
+     * together. A hint; NULL where it would say nothing. */
+    void (*want)(const struct cm_table *t);
 } cm_table;
 
 typedef struct cm_chunked_spec {
@@ -74,6 +77,7 @@ bool cm_array_is_chunked(const cm_array *a);
 const cm_chain *cm_chunked_chain(const cm_array *a);
 const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for sharded ones) */
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
+void cm_chunked_want(const cm_array *a); /* see cm_table */
 cm_store *cm_chunked_store(const cm_array *a);
 bool cm_chunked_unpacks(const cm_array *a); /* has the spec an unpack? */
 

@@ -44,6 +44,7 @@ typedef struct cm_virtual_part {
     size_t nsegments, capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
     uint64_t chunk_nbytes;
+    bool small;  /* at most CM_VIRTUAL_NATIVE bytes */
     bool native; /* one chunk, written into the references as little-endian cells */
     cm_chain *chain;
     cm_zarr_array *target;   /* borrowed from the writer */
@@ -100,9 +101,13 @@ typedef struct cm_virtual {
     int64_t nreferences, ninline, nrewritten, nkept;
 } cm_virtual;
 
-/* Fill in segments, chunk and chain, or native. Raises CM_EUNSUP naming file and variable, and the
- * hint what to do; with materialize, segments that do not fit are marked so instead. */
+/* Fill in segments, chunk and chain, or native; reads no chunk table. Raises CM_EUNSUP naming file
+ * and variable, and the hint what to do; with materialize, segments that do not fit are marked so
+ * instead. */
 int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err);
+/* After the chunk tables are loaded: a small variable may turn out to be native. Fills in grid and
+ * nchunks. */
+int cm_virtual_settle(cm_virtual_part *p, cm_error *err);
 void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p);
 
 /* The segments are contiguous: set chunk and chain to chunks of rows. The length of each segment is

@@ -308,37 +308,48 @@ static int express_most(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     return r ? r : cm_virtual_model(v, p, err);
 }
 
+/* Write it into the references, as one chunk. */
+static int make_native(cm_virtual_part *p, cm_error *err)
+{
+    p->native = true;
+    p->nsegments = 0;
+    for (int i = 0; i < p->ndim; i++)
+        p->chunk[i] = cm_max_i64(p->shape[i], 1);
+    cm_chain_unref(p->chain);
+    p->chain = NULL;
+    return cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
+}
+
 int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 {
     cm_array *a = p->variable->array;
     cm_error why = {0};
     p->ndim = a->ndim;
-    p->nchunks = 1;
     memcpy(p->shape, a->shape, sizeof p->shape);
     int64_t n = cm_shape_nelem(a->ndim, a->shape), nbytes;
-    bool small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
-    bool whole = small && is_coordinate(p) && v->options->inline_nbytes > 0;
-    bool most = v->options->materialize && !small;
+    p->small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
+    bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;
+    bool most = v->options->materialize && !p->small;
     int r = n == 0 || whole ? CM_EUNSUP : most ? express_most(v, p, &why) : express(p, &why);
-    if (r == 0 && small)
-        r = check_chunks(p, &why);
-    if (r == CM_EUNSUP && small) {
-        p->native = true;
-        p->nsegments = 0;
-        for (int i = 0; i < p->ndim; i++)
-            p->chunk[i] = cm_max_i64(p->shape[i], 1);
-        cm_chain_unref(p->chain);
-        p->chain = NULL;
-        r = cm_chain_new(a->dtype, p->ndim, p->chunk, &p->chain, &why);
-    }
-    if (r) {
-        if (err)
-            *err = why;
-        return r;
-    }
-    for (int i = 0; i < p->ndim; i++) {
+    if (r == CM_EUNSUP && p->small)
+        r = make_native(p, &why);
+    if (r && err)
+        *err = why;
+    return r;
+}
+
+int cm_virtual_settle(cm_virtual_part *p, cm_error *err)
+{
+    cm_error why = {0};
+    int r = p->small && !p->native ? check_chunks(p, &why) : 0;
+    if (r == CM_EUNSUP)
+        r = make_native(p, &why);
+    if (r && err)
+        *err = why;
+    p->nchunks = 1;
+    for (int i = 0; i < p->ndim && r == 0; i++) {
         p->grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
         p->nchunks *= p->grid[i];
     }
-    return 0;
+    return r;
 }

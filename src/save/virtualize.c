@@ -1,8 +1,9 @@
 /* save/virtualize.c: references to a dataset's chunks.
  *
- *     flatten    every variable as segments of files; refusals come here, before anything is
- * written metadata   as Zarr v2 documents, made by the Zarr writer in a store in memory write
- * references as they come, one after the other, into JSON or Parquet
+ *   flatten    every variable as segments of files; refusals come here, before anything is written
+ *   load       the chunk tables of all segments, file by file in parallel
+ *   metadata   as Zarr v2 documents, made by the Zarr writer in a store in memory
+ *   write      references as they come, one after the other, into JSON or Parquet
  *
  * Sources are recorded as they were when they were opened: a file that changes while references to
  * it are made is found by the first reader.
@@ -40,6 +41,40 @@ static int add_parts(cm_virtual *v, cm_group *g, cm_error *err)
     }
     for (size_t i = 0; i < g->ngroups && r == 0; i++)
         r = add_parts(v, g->groups[i], err);
+    return r;
+}
+
+/* Load the chunk tables of the k-th file of each variable. What fails will fail again, in order,
+ * and then say so. */
+static int load_tables(void *arg, int64_t k, int worker, cm_error *err)
+{
+    cm_virtual *v = arg;
+    static const int64_t zero[CM_MAX_DIMS];
+    (void)worker;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < v->nparts; i++) {
+            const cm_virtual_part *p = &v->parts[i];
+            const cm_segment *s = p->nsegments > (size_t)k ? &p->segments[k] : NULL;
+            cm_location at;
+            if (!s || !s->fits || p->strided || cm_shape_nelem(p->ndim, s->leaf->shape) <= 0)
+                continue;
+            if (pass == 0)
+                cm_chunked_want(s->leaf);
+            else
+                (void)cm_chunked_locate(s->leaf, zero, &at, NULL);
+        }
+    return cm_context_check(v->ctx, err);
+}
+
+static int load_all_tables(cm_virtual *v, cm_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->nparts; i++)
+        n = v->parts[i].nsegments > n ? v->parts[i].nsegments : n;
+    int r = cm_pool_for(cm_context_pool(v->ctx), v->ctx, (int64_t)n, cm_context_threads(v->ctx),
+                        load_tables, v, err);
+    for (size_t i = 0; i < v->nparts && r == 0; i++)
+        r = cm_virtual_settle(&v->parts[i], err);
     return r;
 }
 
@@ -191,6 +226,8 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
         r = rebase(&v, err);
     if (r == 0)
         r = add_parts(&v, ds->root, err);
+    if (r == 0)
+        r = load_all_tables(&v, err);
     if (r == 0)
         r = describe(&v, err);
     if (r == 0)
