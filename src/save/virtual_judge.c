@@ -110,6 +110,8 @@ int cm_virtual_judge(cm_context *ctx, cm_dataset *ds, cm_variable *variable, cm_
     cm_virtual_part part = {.variable = variable};
     int rc = cm_virtual_flatten(&v, &part, err);
     if (rc == 0)
+        rc = cm_virtual_settle(&part, err);
+    if (rc == 0)
         rc = describe(&v, &part, err);
     for (size_t k = 0; rc == 0 && !part.native && k < part.nsegments; k++)
         rc = part.strided ? look_at_rows(&v, &part, &part.segments[k], err)
