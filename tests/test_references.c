@@ -286,7 +286,7 @@ static void table(void)
         cm_table *frozen = NULL;
         TAP_CALL(cm_paths_new(store, &paths, &err), &err);
         uint64_t percent = tap_random(&seed) % 101;
-        TAP_CALL(cm_referenced_new(3, grid, paths, percent * CELLS / 100, &t, &err), &err);
+        TAP_CALL(cm_referenced_new(ctx, 3, grid, paths, percent * CELLS / 100, &t, &err), &err);
         for (size_t k = 0; k < CELLS; k++) {
             size_t i = (k * 77) % CELLS; /* 77 and 120 have no common divisor */
             char name[16];
@@ -334,7 +334,7 @@ static void table(void)
     cm_table *frozen = NULL;
     static const int64_t grid[1] = {100};
     TAP_CALL(cm_paths_new(store, &paths, &err), &err);
-    TAP_CALL(cm_referenced_new(1, grid, paths, 2, &t, &err), &err);
+    TAP_CALL(cm_referenced_new(ctx, 1, grid, paths, 2, &t, &err), &err);
     TAP_CALL(cm_referenced_add_whole(t, 7, 0, &err), &err);
     TAP_CALL(cm_referenced_add_whole(t, 7, 0, &err), &err);
     TAP_EQ(cm_referenced_freeze(t, &frozen, &err), CM_EDATA); /* twice, found when sorted */
@@ -524,8 +524,9 @@ static void parquet(void)
                                  {.name = "size", .is_number = true},
                                  {.name = "raw"}};
         size_t got = 0;
+        cm_parquet_room room = {0};
         TAP_CALL(cm_parquet_write(rows, n, names, nnames, blob, &out, &err), &err);
-        TAP_CALL(cm_parquet_read(out.data, out.nbytes, 1000, c, 4, &got, &err), &err);
+        TAP_CALL(cm_parquet_read(out.data, out.nbytes, 1000, &room, c, 4, &got, &err), &err);
         TAP_EQ(got, n);
         for (size_t i = 0; i < n && got == n; i++) {
             bool raw = c[3].present && c[3].defined[i];
@@ -543,11 +544,26 @@ static void parquet(void)
         }
         for (int k = 0; k < 4; k++)
             cm_parquet_column_deinit(&c[k]);
+        TAP_EQ(room.pinned > 0, n > 0);
+        cm_error_clear(&err);
+        if (n > 100) { /* not into so little, and nothing is left behind */
+            cm_parquet_column d[] = {{.name = "path"}, {.name = "offset", .is_number = true}};
+            cm_parquet_room little = {0};
+            TAP_CALL(cm_budget_new(room.pinned / 8, &little.budget, NULL), &err);
+            TAP_EQ(cm_parquet_read(out.data, out.nbytes, 1000, &little, d, 2, &got, &err),
+                   CM_ELIMIT);
+            TAP_EQ(cm_budget_pinned(little.budget), little.pinned);
+            cm_budget_unpin(little.budget, little.pinned);
+            cm_budget_free(little.budget);
+            cm_parquet_column_deinit(&d[0]);
+            cm_parquet_column_deinit(&d[1]);
+            cm_error_clear(&err);
+        }
         /* cut anywhere it is refused, never crashes */
         for (int k = 0; k < 20 && out.nbytes; k++) {
             cm_parquet_column d[] = {{.name = "path"}, {.name = "offset", .is_number = true}};
-            TAP_OK(cm_parquet_read(out.data, tap_random(&seed) % out.nbytes, 1000, d, 2, &got,
-                                   NULL) != 0);
+            TAP_OK(cm_parquet_read(out.data, tap_random(&seed) % out.nbytes, 1000, &room, d, 2,
+                                   &got, NULL) != 0);
             cm_parquet_column_deinit(&d[0]);
             cm_parquet_column_deinit(&d[1]);
         }

@@ -63,6 +63,7 @@ typedef struct cm_refs_json {
     cm_refs_entry *entries; /* sorted by key */
     size_t n, capacity;
     cm_refs_ranges ranges; /* the simple references, which are no entries */
+    size_t nrest;          /* bytes of text that were parsed */
 } cm_refs_json;
 
 /* text: the file, nbytes and a NUL; it is changed, and freed by the caller after deinit. out is

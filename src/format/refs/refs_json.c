@@ -271,6 +271,7 @@ int cm_refs_json_parse(char *text, size_t nbytes, cm_refs_json *out, cm_error *e
     *out = (cm_refs_json){0};
     cm_buffer_init(&rest, nbytes < SIZE_MAX / 4 ? 3 * nbytes + 64 : nbytes);
     int r = cm_refs_scan(text, nbytes, &rest, &root, &out->ranges, err);
+    out->nrest = rest.nbytes;
     if (r == 0)
         r = parse_rest(&rest, &wrapped, out, err);
     cm_buffer_deinit(&rest);

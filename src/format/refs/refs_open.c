@@ -24,6 +24,7 @@
 #include "format/refs/refs.h"
 
 enum { MAX_URL = 1 << 16 };
+enum { TREE = 8 }; /* bytes of a tree of JSON values for one of text, about */
 static const size_t max_text = (size_t)4 << 30, max_metadata = (size_t)256 << 20;
 
 typedef struct opening {
@@ -36,6 +37,7 @@ typedef struct opening {
     const char *last;
     size_t nlast;
     uint32_t last_id;
+    uint64_t pinned;
 } opening;
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -258,8 +260,8 @@ static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_err
         end++;
     for (int i = 0; i < p->ndim; i++)
         f.grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
-    int r =
-        cm_referenced_new(p->ndim, f.grid, o->paths, end - first + (b ? b->n : 0), &f.table, err);
+    int r = cm_referenced_new(o->ctx, p->ndim, f.grid, o->paths, end - first + (b ? b->n : 0),
+                              &f.table, err);
     if (r == 0)
         r = fill_table(&f, first, end, b, err);
     free(prefix);
@@ -417,19 +419,48 @@ int cm_refs_expect(cm_paths *paths, const cm_json *sources, cm_error *err)
     return r;
 }
 
+/* What reading takes beside the tables, for as long as it lasts. */
+static int reserve(opening *o, uint64_t nbytes, cm_error *err)
+{
+    if (!cm_budget_pin(cm_context_budget(o->ctx), nbytes)) {
+        cm_error_set(err, CM_ELIMIT, "no memory left to read the references (%.1f MB)",
+                     (double)(o->pinned + nbytes) / 1e6);
+        cm_error_hint(err, "give more with --max-mem; Parquet takes less");
+        return CM_ELIMIT;
+    }
+    o->pinned += nbytes;
+    return 0;
+}
+
+static int read_text(opening *o, cm_store *store, const char *key, char **text, cm_error *err)
+{
+    cm_object_version version = {0};
+    size_t nbytes;
+    int r = store->vt->stat(store, key, &version, err);
+    if (r == 0)
+        r = reserve(o, version.size, err);
+    if (r == 0)
+        r = cm_store_read_text(store, key, max_text, text, &nbytes, err);
+    if (r == 0)
+        r = cm_refs_json_parse(*text, nbytes, &o->json, err);
+    if (r == 0)
+        r = reserve(o,
+                    o->json.ranges.capacity * sizeof(cm_refs_range) +
+                        o->json.ranges.n * sizeof(uint32_t) + TREE * o->json.nrest,
+                    err);
+    return r;
+}
+
 int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                       cm_dataset **out, cm_error *err)
 {
     opening o = {.ctx = ctx};
     cm_store *metadata = NULL;
     char *text = NULL;
-    size_t nbytes;
     cm_buffer_init(&o.buf, max_text);
     int r = cm_refs_paths(ctx, store, ".", &o.paths, &o.objects, err);
     if (r == 0)
-        r = cm_store_read_text(store, key, max_text, &text, &nbytes, err);
-    if (r == 0)
-        r = cm_refs_json_parse(text, nbytes, &o.json, err);
+        r = read_text(&o, store, key, &text, err);
     if (r == 0)
         r = cm_refs_expect(o.paths, o.json.sources, err);
     if (r == 0)
@@ -449,5 +480,6 @@ int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const c
     cm_refs_json_deinit(&o.json);
     cm_buffer_deinit(&o.buf);
     free(text);
+    cm_budget_unpin(cm_context_budget(ctx), o.pinned);
     return r;
 }
