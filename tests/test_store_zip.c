@@ -3,9 +3,11 @@
  * Random archives are compared with the members that they were made of: every name, size, range,
  * listing. Then one thing after another is made wrong, and the message must say which.
  */
+#include <unistd.h>
+
 #include "base/bytes.h"
 #include "base/context_private.h"
-#include "store/store.h"
+#include "store/zip.h"
 #include "tap.h"
 #include "zip_writer.h"
 
@@ -323,6 +325,156 @@ static void memory_of_the_table(void)
     free(name);
 }
 
+/* ---- writing --------------------------------------------------------------------------------- */
+
+enum { NAMES = 60 };
+
+typedef struct writing {
+    cm_store *archive;
+    uint64_t seed;
+    uint32_t put[NAMES]; /* length and content of the last put of each name; atomic */
+} writing;
+
+static size_t name_of(int i, char *name)
+{
+    return (size_t)sprintf(name, i % 3 ? "g/%d/c.%d" : "d\xc3\xa9/%d/%d", i % 7, i);
+}
+
+/* Content number v: its length is among 0..5000 and every byte depends on both. */
+static size_t content(uint32_t v, uint8_t *out)
+{
+    size_t n = v % 7 ? v * 2654435761u % 5001 : 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)(i * 7 + v);
+    return n;
+}
+
+static int produce(void *user, cm_write_fn write, void *to, cm_error *err)
+{
+    uint8_t data[5001];
+    size_t n = content(*(uint32_t *)user, data);
+    int r = write(to, data, n / 3, err);
+    return r ? r : write(to, data + n / 3, n - n / 3, err);
+}
+
+static int put_one(void *user, int64_t i, int worker, cm_error *err)
+{
+    writing *w = user;
+    uint64_t seed = w->seed + (uint64_t)i;
+    uint8_t data[5001];
+    char key[64];
+    int which = (int)(i % NAMES); /* each name by one worker at a time */
+    (void)worker;
+    name_of(which, key);
+    int r = 0;
+    for (int k = 0; k < 5 && r == 0; k++) {
+        uint32_t v = (uint32_t)tap_random(&seed);
+        size_t n = content(v, data);
+        cm_iov iov[] = {{data, n / 2}, {data + n / 2, n - n / 2}};
+        r = v % 2 ? w->archive->vt->put(w->archive, key, iov, 2, 0, err)
+                  : w->archive->vt->put_from(w->archive, key, produce, &v, 0, err);
+        w->put[which] = v;
+        if (tap_random(&seed) % 3)
+            break;
+    }
+    return r;
+}
+
+static int count_names(void *user, const char *name, bool is_prefix, uint64_t size, cm_error *err)
+{
+    (void)name, (void)size, (void)err;
+    *(int *)user += !is_prefix;
+    return 0;
+}
+
+/* What many threads put, several times over, is read back: the last of each name, each once. */
+static void written_archives(void)
+{
+    uint64_t seed = tap_seed();
+    char root[] = "/tmp/cm-test-zip-XXXXXX", path[64];
+    TAP_OK(mkdtemp(root) != NULL);
+    snprintf(path, sizeof path, "%s/a.zip", root);
+    static const uint64_t narrow[] = {0xffffffff, 1, 1000, 50000};
+    for (int round = 0; round < 4; round++) {
+        cm_error err = {0};
+        cm_store *w = NULL, *files = NULL, *s = NULL;
+        TAP_CALL(cm_zip_writer_new(ctx, path, CM_DURABLE_FILE, &w, &err), &err);
+        TAP_EQ(w->vt->put(w, "early", &(cm_iov){"x", 1}, 1, 0, &err), CM_EINVAL);
+        cm_zip_writer_narrow(w, narrow[round]);
+        TAP_CALL(cm_zip_writer_begin(w, &err), &err);
+        writing work = {w, tap_random(&seed), {0}};
+        TAP_CALL(cm_pool_for(cm_context_pool(ctx), ctx, NAMES, 2, put_one, &work, &err), &err);
+        TAP_CALL(cm_zip_writer_finish(w, &err), &err);
+        cm_store_unref(w);
+        TAP_EQ(cm_zip_writer_new(ctx, path, CM_DURABLE_NONE, &w, &err), 0);
+        TAP_EQ(cm_zip_writer_begin(w, &err), CM_EEXIST);
+        cm_store_unref(w);
+
+        cm_error_clear(&err);
+        TAP_CALL(cm_store_open_local(ctx, root, CM_DURABLE_NONE, &files, &err), &err);
+        TAP_CALL(cm_store_open_zip(ctx, files, "a.zip", &s, &err), &err);
+        for (int i = 0; i < NAMES && s; i++) {
+            uint8_t data[5001];
+            char key[64], *text = NULL;
+            size_t n = 0, want = content(work.put[i], data);
+            name_of(i, key);
+            TAP_CALL(cm_store_read_text(s, key, 1 << 20, &text, &n, &err), &err);
+            TAP_OK(n == want && memcmp(text, data, n) == 0);
+            free(text);
+        }
+        int found = 0;
+        for (int i = 0; i < 7 && s; i++) {
+            char prefix[32];
+            snprintf(prefix, sizeof prefix, "g/%d", i);
+            TAP_CALL(s->vt->list(s, prefix, count_names, &found, &err), &err);
+        }
+        TAP_EQ(found, NAMES - NAMES / 3);
+        close_both(s, files);
+        TAP_EQ(remove(path), 0);
+    }
+    TAP_EQ(rmdir(root), 0);
+}
+
+/* More members than 16 bits count, and names that are put again. */
+static void many_members(void)
+{
+    enum { N = 70000 };
+    char root[] = "/tmp/cm-test-zip-XXXXXX", path[64], key[64];
+    TAP_OK(mkdtemp(root) != NULL);
+    snprintf(path, sizeof path, "%s/a.zip", root);
+    cm_error err = {0};
+    cm_store *w = NULL, *files = NULL, *s = NULL;
+    int r = cm_zip_writer_new(ctx, path, CM_DURABLE_NONE, &w, &err);
+    if (r == 0)
+        r = cm_zip_writer_begin(w, &err);
+    for (int i = 0; i < N + 1000 && r == 0; i++) {
+        cm_iov iov = {key, (size_t)sprintf(key, "a/c/%d", i % N)};
+        if (i < 1000)
+            iov.nbytes = 1;
+        r = w->vt->put(w, key, &iov, 1, 0, &err);
+    }
+    if (r == 0)
+        r = cm_zip_writer_finish(w, &err);
+    TAP_CALL(r, &err);
+    cm_store_unref(w);
+    TAP_CALL(cm_store_open_local(ctx, root, CM_DURABLE_NONE, &files, &err), &err);
+    TAP_CALL(cm_store_open_zip(ctx, files, "a.zip", &s, &err), &err);
+    int found = 0;
+    if (s)
+        TAP_CALL(s->vt->list(s, "a/c", count_names, &found, &err), &err);
+    TAP_EQ(found, N);
+    for (int i = 0; i < N && s; i += 97) {
+        char *text = NULL;
+        snprintf(key, sizeof key, "a/c/%d", i);
+        TAP_CALL(cm_store_read_text(s, key, 100, &text, NULL, &err), &err);
+        TAP_STR(text, key);
+        free(text);
+    }
+    close_both(s, files);
+    TAP_EQ(remove(path), 0);
+    TAP_EQ(rmdir(root), 0);
+}
+
 int main(void)
 {
     cm_context_options options;
@@ -336,6 +488,8 @@ int main(void)
     TAP_RUN(refused_archives);
     TAP_RUN(damaged_archives);
     TAP_RUN(memory_of_the_table);
+    TAP_RUN(written_archives);
+    TAP_RUN(many_members);
     cm_context_free(ctx);
     return tap_done();
 }

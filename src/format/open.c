@@ -226,66 +226,23 @@ static int open_directory(cm_context *ctx, char *path, const char *uri, enum wan
 
 /* ---- archives -------------------------------------------------------------------------------- */
 
-static bool is_zarr_below(cm_store *store, const char *prefix, cm_error *err)
-{
-    char key[PATH_MAX];
-    cm_object_version version;
-    bool found = false;
-    for (size_t i = 0; i < NDOCUMENTS && !found; i++) {
-        int n = snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "/" : "", zarr_documents[i]);
-        found = n > 0 && (size_t)n < sizeof key && store->vt->stat(store, key, &version, err) == 0;
-    }
-    cm_error_clear(err);
-    return found;
-}
-
-typedef struct folders {
-    char name[256]; /* the first that is no junk */
-    size_t n, files;
-} folders;
-
-/* What archivers of some systems add beside the data. */
-static bool is_junk(const char *name)
-{
-    return strcmp(name, "__MACOSX") == 0 || strcmp(name, ".DS_Store") == 0;
-}
-
-static int count_folder(void *user, const char *name, bool is_prefix, uint64_t size, cm_error *err)
-{
-    folders *f = user;
-    (void)size, (void)err;
-    if (is_junk(name))
-        return 0;
-    f->files += !is_prefix;
-    if (is_prefix && f->n++ == 0 && strlen(name) < sizeof f->name)
-        memcpy(f->name, name, strlen(name) + 1);
-    return 0;
-}
-
 /* key: the archive in files; rest: the path inside it. */
 static int open_archive(cm_context *ctx, cm_store *files, const char *key, const char *rest,
                         const char *uri, cm_dataset **out, cm_error *err)
 {
     cm_store *store = NULL;
-    folders top = {.n = 0};
-    char *inside = NULL;
+    char *top = NULL, *inside = NULL;
     int ret = cm_store_open_zip(ctx, files, key, &store, err);
-    bool root = ret == 0 && is_zarr_below(store, "", err);
-    if (ret == 0 && !root)
-        ret = store->vt->list(store, "", count_folder, &top, err);
-    if (ret == 0 && !root && (top.n != 1 || top.files || !is_zarr_below(store, top.name, err))) {
-        ret = cm_error_set(err, CM_EUNSUP,
-                           "a zip archive without a Zarr store: neither its root nor its one "
-                           "folder has a zarr.json, .zgroup or .zarray");
-        cm_error_hint(err, "unpack it, and name what is in it");
-    }
-    if (ret == 0 && cm_refs_is_parquet(store, top.name))
+    if (ret == 0)
+        ret = cm_zarr_archive_root(store, &top, err);
+    if (ret == 0 && cm_refs_is_parquet(store, top))
         ret = cm_error_set(err, CM_EUNSUP, "a zip archive of references: unpack it");
     if (ret == 0) {
-        inside = cm_sprintf(err, "%s%s%s", top.name, *top.name && *rest ? "/" : "", rest);
+        inside = cm_sprintf(err, "%s%s%s", top, *top && *rest ? "/" : "", rest);
         ret = inside ? cm_zarr_open(ctx, store, inside, uri, out, err) : CM_ENOMEM;
     }
     free(inside);
+    free(top);
     cm_store_unref(store);
     return ret;
 }

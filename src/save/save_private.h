@@ -87,6 +87,7 @@ struct cm_save {
     cm_read_stats read;                     /* atomic */
     int64_t bytes_written, objects_written; /* atomic */
     bool committed;
+    bool may_zip; /* a target named .zip is an archive */
 };
 
 /* layout.c. Every name that options use must exist: CM_EINVAL with the nearest one. */

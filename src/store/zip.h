@@ -67,4 +67,16 @@ size_t cm_zip_directory_search(const cm_zip_directory *d, const char *name);
 const uint8_t *cm_zip_extra(const uint8_t *extra, size_t nbytes, unsigned id, size_t *found,
                             bool *bad);
 
+/* An archive in the making at path: a store to put objects into, by any number of threads, which
+ * reads nothing. begin makes the file, which must not be there; finish writes the directory and
+ * closes it, once, when nobody puts any more. Before that the file is no archive. The file stays
+ * when the store is freed. Raise what the system does, CM_ENOMEM. */
+int cm_zip_writer_new(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
+                      cm_error *err);
+int cm_zip_writer_begin(cm_store *w, cm_error *err);
+int cm_zip_writer_finish(cm_store *w, cm_error *err);
+
+/* For tests: numbers from this one on are written as zip64 has them. */
+void cm_zip_writer_narrow(cm_store *w, uint64_t narrow);
+
 #endif

@@ -176,3 +176,130 @@ def test_refused(folder, tmp_path):
     if shutil.which("zip"):
         subprocess.run(["zip", "-q", "-r", "-P", "secret", tmp_path / "secret.zip", "."], cwd=folder, check=True)
         assert "encrypted" in fails(3, "info", tmp_path / "secret.zip")
+
+
+# writing
+
+
+def sound(path):
+    """What Python and Info-ZIP say of an archive; each name once."""
+    with zipfile.ZipFile(path) as z:
+        assert z.testzip() is None
+        assert len(set(z.namelist())) == len(z.namelist())
+        assert all(i.compress_type == zipfile.ZIP_STORED for i in z.infolist())
+    if shutil.which("unzip"):
+        subprocess.run(["unzip", "-tqq", path], check=True)
+
+
+def cells(path, name):
+    with ZipStore(path, mode="r") as store:
+        return zarr.open_group(store, mode="r")[name][...]
+
+
+@pytest.mark.parametrize("options", [["--chunks", "a:t=3,y=7,x=11"], ["--zarr", "2"], ["--zarr", "3", "--codec", "none"],
+                                     ["--chunks", "a:t=1,y=20,x=30", "--shards", "a:t=4,y=20,x=30"],
+                                     ["--durability", "dir", "--threads", "4"], ["--empty-chunks", "skip"]],
+                         ids=" ".join)
+def test_written(folder, tmp_path, options):
+    target = tmp_path / "out.zarr.zip"
+    ok("rechunk", folder, target, *options)
+    assert os.listdir(tmp_path) == ["out.zarr.zip"]
+    sound(target)
+    assert np.array_equal(cells(target, "a"), cube(7, 20, 30))
+    assert np.array_equal(cells(target, "grøup/raw"), np.arange(40))
+    assert np.array_equal(cells(target, "holes"), [9, 9, 1, 2] + [9] * 8)
+    ok("diff", folder, target)
+    ok("verify", target)
+    with support.recording():
+        support.listed("zarr-other", "zip store, written", "zarr-python")
+
+
+def test_written_for_tensorstore(folder, tmp_path):
+    ts = pytest.importorskip("tensorstore")
+    ok("rechunk", folder, tmp_path / "out.zip", "--zarr", "3", "--chunks", "a:t=3,y=7,x=11")
+    spec = {"driver": "zarr3", "path": "a",
+            "kvstore": {"driver": "zip", "base": f"file://{tmp_path}/out.zip", "path": "a/"}}
+    spec.pop("path")
+    assert np.array_equal(ts.open(spec, read=True).result().read().result(), cube(7, 20, 30))
+    with support.recording():
+        support.listed("zarr-other", "zip store, written", "tensorstore")
+
+
+def test_streamed_units(tmp_path):
+    """Chunks too large for the memory go through a scratch file, then into the archive."""
+    z = zarr.create_array(tmp_path / "s.zarr", name="a", shape=(2000, 200, 100), chunks=(50, 200, 100), dtype="f4")
+    for i in range(0, 2000, 50):
+        z[i : i + 50] = np.arange(i * 20000, (i + 50) * 20000, dtype="f4").reshape(50, 200, 100)
+    target = tmp_path / "out.zip"
+    ok("rechunk", tmp_path / "s.zarr", target, "--chunks", "a:2000,200,50", "--codec", "none", "--max-mem", "64MB")
+    sound(target)
+    assert sorted(os.listdir(tmp_path)) == ["out.zip", "s.zarr"]
+    ok("diff", tmp_path / "s.zarr", target)
+    with zipfile.ZipFile(target) as f:
+        assert sorted(i.file_size for i in f.infolist() if "/c/" in i.filename) == [80_000_000, 80_000_000]
+
+
+def test_overwrite_and_dry_run(folder, tmp_path):
+    target = tmp_path / "out.zip"
+    plan = json.loads(ok("rechunk", folder, target, "--dry-run", "--json").stdout)
+    assert plan["target"] == str(target) and os.listdir(tmp_path) == []
+    ok("rechunk", folder, target)
+    before = target.read_bytes()
+    assert "exists already" in fails(5, "rechunk", folder, target)
+    assert "is a source" in fails(2, "rechunk", target, target, "--overwrite")
+    assert "is a source" in fails(2, "rechunk", f"{target}/grøup", target, "--overwrite")
+    assert target.read_bytes() == before
+    ok("rechunk", folder, target, "--overwrite", "--chunks", "a:1,1,30")
+    assert len(zipfile.ZipFile(target).namelist()) > 140
+    for name, content in [("text.zip", b"hello"), ("cut.zip", before[:-9]), ("empty.zip", b"PK\5\6" + bytes(18))]:
+        (tmp_path / name).write_bytes(content)
+        assert "not a zip archive of a Zarr store" in fails(5, "rechunk", folder, tmp_path / name, "--overwrite")
+        assert (tmp_path / name).read_bytes() == content
+    (tmp_path / "folder.zip").mkdir()
+    assert "not a zip archive" in fails(5, "rechunk", folder, tmp_path / "folder.zip", "--overwrite")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_killed(tmp_path, chunkmill, old):
+    """At any moment: the target is as it was, and the next save removes what is left."""
+    z = zarr.create_array(tmp_path / "s.zarr", name="a", shape=(600, 100, 100), chunks=(10, 100, 100), dtype="f4",
+                          fill_value=1.5)
+    z[:10] = cube(10, 100, 100)
+    target = tmp_path / "out.zip"
+    before = b""
+    if old:
+        ok("rechunk", tmp_path / "s.zarr", target, "--chunks", "100,50,50")
+        before = target.read_bytes()
+    args = [chunkmill, "rechunk", tmp_path / "s.zarr", target, "--chunks", "600,10,10", "--codec", "zstd:19", "--overwrite"]
+    child = subprocess.Popen(args, stderr=subprocess.DEVNULL)
+    while child.poll() is None and not [n for n in os.listdir(tmp_path) if ".cm-tmp-" in n]:
+        pass
+    child.kill()
+    assert child.wait() == -9
+    left = [n for n in os.listdir(tmp_path) if ".cm-tmp-" in n]
+    assert len(left) == 1
+    assert "mark of temporary files" in fails(2, "info", tmp_path / left[0])
+    shutil.copy(tmp_path / left[0], tmp_path / "left.zip")
+    assert fails(3, "info", tmp_path / "left.zip")
+    os.remove(tmp_path / "left.zip")
+    assert (target.read_bytes() if old else target.exists()) == (before if old else False)
+    ok("rechunk", tmp_path / "s.zarr", target, "--overwrite")
+    assert sorted(os.listdir(tmp_path)) == ["out.zip", "s.zarr"]
+    ok("diff", tmp_path / "s.zarr", target)
+
+
+def test_disk_full(folder, tmp_path):
+    """A limit on the size of files, with SIGXFSZ ignored, is a full disk to a program."""
+    before = set(os.listdir(tmp_path))
+    import resource
+    import signal
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    from cli_program import environment, program
+    done = subprocess.run([program(), "rechunk", folder, tmp_path / "out.zip", "--codec", "none"], preexec_fn=limit,
+                          env=environment(), capture_output=True, text=True)
+    assert done.returncode == 5 and "cannot write" in done.stderr, done
+    assert set(os.listdir(tmp_path)) == before
