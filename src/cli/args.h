@@ -21,6 +21,7 @@ typedef struct cm_cli_args {
     const char *group, *unpack, *format;
     /* several sources */
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
+    const char *cache;
     const char *stack, *coord, *calendar;
     /* save */
     cm_cli_list chunks, shards, codecs;
@@ -31,6 +32,8 @@ typedef struct cm_cli_args {
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;
+    /* scan */
+    const char *out;
     /* info */
     int count_chunks;
     const char *chunk_list;
@@ -38,6 +41,9 @@ typedef struct cm_cli_args {
     int attributes, strict;
     double rtol, atol;
     const char *level;
+    /* survey */
+    const char *schema, *lists;
+    int write;
     /* help */
     const char *completion;
     int man;
@@ -190,6 +196,13 @@ typedef struct cm_cli_option {
     {                                                                                              \
         CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",                        \
             "read more source names from a file, one a line; - is standard input"                  \
+    }
+
+#define CM_CLI_CACHE_OPTION                                                                        \
+    {                                                                                              \
+        CM_CLI_TEXT, "cache", 0, false, CM_CLI_AT(cache), "FILE",                                  \
+            "keep in FILE what opening the sources finds out: the next time only new and changed " \
+            "ones are opened"                                                                      \
     }
 
 #define CM_CLI_FORMAT_OPTION                                                                       \
