@@ -105,8 +105,8 @@ int cm_table_new_memory(const void *data, size_t nbytes, uint64_t at, cm_table *
                         cm_error *err);
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
- * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than
- * half of it is occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
+ * chunks along each axis. Memory: 16 bytes per cell of the grid, or 24 per chunk where less than
+ * two thirds of it are occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
  * outlives the table: CM_ELIMIT where they do not fit. */
 typedef struct cm_listed cm_listed;
 int cm_listed_new(cm_context *ctx, int ndim, const int64_t *grid, cm_listed **out, cm_error *err);

@@ -21,6 +21,7 @@ typedef struct cm_cli_args {
     const char *group, *unpack, *format;
     /* several sources */
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
+    const char *cache;
     const char *stack, *coord, *calendar;
     int merge;
     /* save */
@@ -32,6 +33,8 @@ typedef struct cm_cli_args {
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;
+    /* scan */
+    const char *out;
     /* info */
     int count_chunks;
     const char *chunk_list;
@@ -200,6 +203,13 @@ typedef struct cm_cli_option {
     {                                                                                              \
         CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",                        \
             "read more source names from a file, one a line; - is standard input"                  \
+    }
+
+#define CM_CLI_CACHE_OPTION                                                                        \
+    {                                                                                              \
+        CM_CLI_TEXT, "cache", 0, false, CM_CLI_AT(cache), "FILE",                                  \
+            "keep in FILE what opening the sources finds out: the next time only new and changed " \
+            "ones are opened"                                                                      \
     }
 
 #define CM_CLI_FORMAT_OPTION                                                                       \

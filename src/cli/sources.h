@@ -7,7 +7,8 @@
 
 typedef struct cm_cli_sources {
     cm_cli_list names;
-    cm_dataset **opened; /* names.n of them */
+    cm_dataset **opened; /* nopened of them: a file of scan tables stands for several */
+    size_t nopened;
     cm_dataset *joined, *selected;
     cm_dataset *dataset;   /* what is to be read: one of the above */
     const cm_json *report; /* what the join did, or NULL; joined's */

@@ -233,7 +233,7 @@ static bool reads_as_fill(const cm_virtual_part *p, const cm_segment *s)
 {
     const cm_array *a = s->leaf;
     const void *fill = cm_zarr_array_fill(p->target);
-    return a->dtype.kind != CM_STRING && memcmp(a->fill, fill, a->dtype.size) == 0 &&
+    return !cm_kind_is_vlen(a->dtype.kind) && memcmp(a->fill, fill, a->dtype.size) == 0 &&
            cm_zarr_array_may_skip_fill(p->target);
 }
 
@@ -263,7 +263,7 @@ static int native(cm_virtual *v, const cm_virtual_part *p, cm_buffer *bytes, cm_
     int64_t zero[CM_MAX_DIMS] = {0}, n = cm_shape_nelem(p->ndim, p->shape);
     size_t nbytes = (size_t)n * a->dtype.size;
     cm_arena *arena = NULL;
-    bool text = a->dtype.kind == CM_STRING;
+    bool text = cm_kind_is_vlen(a->dtype.kind);
     void *cells = cm_calloc(nbytes, 1, err);
     int r = cells ? 0 : CM_ENOMEM;
     if (r == 0 && text)

@@ -287,6 +287,9 @@ int cm_h5_nowhere_new(cm_table **out, cm_error *err);
 int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, cm_array **out,
                        cm_error *err);
 
+/* The array inside one that was made so; NULL for all others. */
+cm_array *cm_h5_extended_inside(const cm_array *a);
+
 /* How stored cells become cells, for what is not a number: the owner and unpack of a chunked spec.
  * CM_A2B_CUSTOM chains. */
 enum cm_h5_cells {
