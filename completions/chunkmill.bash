@@ -5,7 +5,7 @@ _chunkmill()
     local choices='' options='' files=''
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize diff verify help --help --version' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize survey diff verify help --help --version' -- "$word"))
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -118,6 +118,23 @@ _chunkmill()
         esac
         options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
+    survey)
+        case $previous in
+        --concat) return ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
+        --vars) return ;;
+        --skip) return ;;
+        --group) return ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --schema) return ;;
+        --lists) return ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--concat --static --files-from --vars --skip --group --unpack --format --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
     diff)
         case $previous in
         --rtol) return ;;
@@ -165,7 +182,7 @@ _chunkmill()
     elif [ -z "$files" ] && [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [ "${COMP_WORDS[1]}" = help ]; then
-        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize diff verify help' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize survey diff verify help' -- "$word"))
     fi
 }
 complete -o default -o bashdefault -F _chunkmill chunkmill

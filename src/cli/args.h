@@ -42,6 +42,9 @@ typedef struct cm_cli_args {
     int attributes, strict;
     double rtol, atol;
     const char *level;
+    /* survey */
+    const char *schema, *lists;
+    int write;
     /* help */
     const char *completion;
     int man;
