@@ -12,6 +12,7 @@
 #include "chunkmill/json.h"
 #include "chunkmill/save.h"
 #include "chunkmill/scan.h"
+#include "chunkmill/survey.h"
 #include "chunkmill/verify.h"
 #include "chunkmill/virtualize.h"
 
