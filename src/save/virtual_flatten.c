@@ -394,6 +394,8 @@ int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;
     bool most = v->options->materialize && !p->small;
     int r = n == 0 || whole ? CM_EUNSUP : most ? express_most(v, p, &why) : express(p, &why);
+    if (r == 0 && p->small)
+        r = cm_virtual_check_chain(v, p, p->chain, &why);
     if (r == CM_EUNSUP && p->small)
         r = make_native(p, &why);
     if (r && err)

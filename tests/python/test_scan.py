@@ -176,21 +176,63 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
-def test_joining_opens_no_file(four, tmp_path, ok):
-    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", "--no-inline")
+def test_memory_does_not_grow(four, tmp_path, ok):
+    """Open, write down, close: of thousands of files only the index is held."""
+    peaks = []
+    for n in (100, 3000):
+        listing = tmp_path / "list"
+        listing.write_text("\n".join(four * (n // 4)))
+        done = ok("scan", "--files-from", listing, "--out", tmp_path / f"{n}.tables", "--json").json()
+        assert done["files"] == n
+        peaks.append(done["peak_memory"])
+    assert peaks[1] < peaks[0] + 4e6, peaks
+
+
+@pytest.mark.parametrize("more", [[], ["--no-inline"]])
+def test_joining_opens_no_file(four, tmp_path, ok, more):
+    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", *more)
     ok("scan", *four, "--out", tmp_path / "t.tables")
     if not shutil.which("strace"):
         pytest.skip("no strace")
     trace = tmp_path / "trace"
     done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
                            "virtualize", tmp_path / "t.tables", tmp_path / "b.json", "--concat", "time",
-                           "--no-inline"], capture_output=True)
+                           *more], capture_output=True)
     if done.returncode and b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr
     text = trace.read_text()
     assert "t.tables" in text and not [line for line in text.splitlines() if ".nc\"" in line]
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+def test_survey(four, tmp_path, run, ok):
+    """Of files, of tables, with a cache: the same, and a damaged table is a finding."""
+    want = run("survey", *four, "--json", cwd=tmp_path)
+    ok("scan", *four[:3], "--out", tmp_path / "t.tables")
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert (want.code, want.json()) == (got.code, got.json()) == (0, want.json())
+    for _ in range(2):
+        got = run("survey", *four, "--json", "--cache", tmp_path / "c.cache")
+        assert (want.code, want.json()) == (got.code, got.json())
+    assert run("survey", tmp_path / "t.tables", "--json", "--cache", tmp_path / "c.cache").json()["files"] == 3
+    data = bytearray((tmp_path / "t.tables").read_bytes())
+    data[-40] ^= 1
+    (tmp_path / "t.tables").write_bytes(data)
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert got.code == 3 and got.json()["files"] == 2 and "damaged" in got.out
+
+
+def test_survey_with_a_cache_opens_nothing(four, tmp_path, ok):
+    cache, trace = tmp_path / "c.cache", tmp_path / "trace"
+    ok("survey", *four, "--cache", cache)
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
+                           "survey", *four, "--cache", cache], capture_output=True)
+    if done.returncode and b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0 and not opened(trace), done.stderr
 
 
 def test_files_are_elsewhere(four, tmp_path, run, ok):
@@ -200,9 +242,12 @@ def test_files_are_elsewhere(four, tmp_path, run, ok):
     ok("scan", four[0], "--out", tmp_path / "one.tables")
     ok("scan", *four[1:], "--out", tmp_path / "three.tables")
     want = ok("info", "--json", tmp_path / "three.tables").out
+    ok("virtualize", *four[1:], tmp_path / "a.json", "--concat", "time")
     shutil.move(os.path.dirname(four[0]), tmp_path / "away")
     assert ok("info", "--json", tmp_path / "three.tables").out == want
     ok("values", tmp_path / "three.tables", "time")
+    ok("virtualize", tmp_path / "three.tables", tmp_path / "b.json", "--concat", "time")
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
     ok("rechunk", tmp_path / "one.tables", tmp_path / "small.zarr", "--skip", "large")
     done = run("rechunk", tmp_path / "one.tables", tmp_path / "c.zarr")
     assert done.code == 5 and "f0.nc" in done.err and not (tmp_path / "c.zarr").exists()
