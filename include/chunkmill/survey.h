@@ -1,8 +1,9 @@
 /* chunkmill/survey.h: what differs between many files, before an hour is spent on them.
  *
  * One pass over the files, in parallel; each is open only while it is looked at, so that ten
- * thousand files need no more memory than a few bytes for each of their variables. The rules are
- * those of cm_dataset_join and cm_virtualize, asked of one example of each kind of file.
+ * thousand files need no more memory than a few bytes for each of their variables. Scan tables
+ * among them stand for the files that they hold. The rules are those of cm_dataset_join and
+ * cm_virtualize, asked of one example of each kind of file.
  *
  * Threads: as cm_array_read.
  */
@@ -18,6 +19,7 @@ extern "C" {
 /* The choices that the join of the same files would be given. */
 typedef struct cm_survey_options {
     const char *format;       /* as for cm_dataset_open */
+    const char *cache;        /* as in cm_sources_options */
     cm_select_options select; /* of each file: group, variables, skip, unpack; isel and sel must be
                                  empty */
     bool select_any;          /* apply `select` at all */

@@ -58,7 +58,8 @@ typedef struct cm_survey_file {
 typedef struct cm_survey {
     cm_context *ctx;
     const cm_survey_options *options;
-    const char *const *uris;
+    struct cm_tables_list *sources;
+    const char *const *uris; /* their names */
     size_t n;
     char *dimension; /* NULL: none could be found, and `undecided` says why */
     cm_error undecided;

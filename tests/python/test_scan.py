@@ -176,6 +176,18 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
+def test_memory_does_not_grow(four, tmp_path, ok):
+    """Open, write down, close: of thousands of files only the index is held."""
+    peaks = []
+    for n in (100, 3000):
+        listing = tmp_path / "list"
+        listing.write_text("\n".join(four * (n // 4)))
+        done = ok("scan", "--files-from", listing, "--out", tmp_path / f"{n}.tables", "--json").json()
+        assert done["files"] == n
+        peaks.append(done["peak_memory"])
+    assert peaks[1] < peaks[0] + 4e6, peaks
+
+
 @pytest.mark.parametrize("more", [[], ["--no-inline"]])
 def test_joining_opens_no_file(four, tmp_path, ok, more):
     ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", *more)
@@ -192,6 +204,35 @@ def test_joining_opens_no_file(four, tmp_path, ok, more):
     text = trace.read_text()
     assert "t.tables" in text and not [line for line in text.splitlines() if ".nc\"" in line]
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+def test_survey(four, tmp_path, run, ok):
+    """Of files, of tables, with a cache: the same, and a damaged table is a finding."""
+    want = run("survey", *four, "--json", cwd=tmp_path)
+    ok("scan", *four[:3], "--out", tmp_path / "t.tables")
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert (want.code, want.json()) == (got.code, got.json()) == (0, want.json())
+    for _ in range(2):
+        got = run("survey", *four, "--json", "--cache", tmp_path / "c.cache")
+        assert (want.code, want.json()) == (got.code, got.json())
+    assert run("survey", tmp_path / "t.tables", "--json", "--cache", tmp_path / "c.cache").json()["files"] == 3
+    data = bytearray((tmp_path / "t.tables").read_bytes())
+    data[-40] ^= 1
+    (tmp_path / "t.tables").write_bytes(data)
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert got.code == 3 and got.json()["files"] == 2 and "damaged" in got.out
+
+
+def test_survey_with_a_cache_opens_nothing(four, tmp_path, ok):
+    cache, trace = tmp_path / "c.cache", tmp_path / "trace"
+    ok("survey", *four, "--cache", cache)
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
+                           "survey", *four, "--cache", cache], capture_output=True)
+    if done.returncode and b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0 and not opened(trace), done.stderr
 
 
 def test_files_are_elsewhere(four, tmp_path, run, ok):
