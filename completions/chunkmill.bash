@@ -31,7 +31,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --chunk-list --vars --skip --group --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --cache --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --chunk-list --vars --skip --group --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --cache --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     values)
         case $previous in
@@ -85,7 +85,7 @@ _chunkmill()
         --mode) choices='sweep reread spill' ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --cache --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
     virtualize)
         case $previous in
@@ -116,7 +116,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     survey)
         case $previous in
@@ -159,7 +159,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     verify)
         case $previous in

@@ -23,6 +23,7 @@ typedef struct cm_cli_args {
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
     const char *cache;
     const char *stack, *coord, *calendar;
+    int merge;
     /* save */
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
@@ -127,6 +128,15 @@ typedef struct cm_cli_option {
          CM_CLI_AT(concat),                                                                        \
          "DIM",                                                                                    \
          "dimension along which sources join; default: the unlimited one"},                        \
+        {CM_CLI_FLAG,                                                                              \
+         "merge",                                                                                  \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(merge),                                                                         \
+         NULL,                                                                                     \
+         "sources may have different variables: those that have the same are joined, then all "    \
+         "are "                                                                                    \
+         "put into one; what several have must be equal"},                                         \
         {CM_CLI_TEXT,                                                                              \
          "stack",                                                                                  \
          0,                                                                                        \

@@ -175,31 +175,6 @@ static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return ret;
 }
 
-/* Which variables were stacked and which were not is the program's choice: it says so. */
-static void list_names(const cm_json *list, char *buf, size_t size)
-{
-    size_t used = 0;
-    buf[0] = 0;
-    for (size_t i = 0; i < cm_json_count(list) && used < size; i++) {
-        int n = snprintf(buf + used, size - used, "%s%s", i ? ", " : "",
-                         cm_json_string(cm_json_at(list, i)) + 1);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
-static void stacked_text(const cm_json *report, char *buf, size_t size)
-{
-    char stacked[512], shared[512];
-    buf[0] = 0;
-    if (!cm_json_get(report, "stacked") && !cm_json_get(report, "shared"))
-        return;
-    list_names(cm_json_get(report, "stacked"), stacked, sizeof stacked);
-    list_names(cm_json_get(report, "shared"), shared, sizeof shared);
-    snprintf(buf, size, "stacked along %s: %s; the same in all: %s",
-             cm_json_string(cm_json_get(report, "dimension")), stacked[0] ? stacked : "nothing",
-             shared[0] ? shared : "nothing");
-}
-
 /* The place of text among "a|b|c"; 0 when it is NULL. */
 static int choice_of(const char *text, const char *const *choices)
 {
@@ -225,6 +200,7 @@ static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
     o->stack = args->stack;
     o->coord = args->coord;
     o->calendar = args->calendar;
+    o->merge = args->merge > 0;
     o->keep_first = args->append != NULL;
 }
 
@@ -286,10 +262,7 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     }
     s->dataset = s->joined;
     s->report = cm_dataset_join_report(s->joined);
-    char line[1200];
-    stacked_text(s->report, line, sizeof line);
-    if (line[0])
-        cm_cli_note(cli, "%s", line);
+    cm_cli_join_note(cli, s->report);
     return 0;
 }
 
@@ -334,50 +307,6 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     if (cli->args.isel.n || cli->args.sel.n)
         return select_range(cli, s, err);
     return 0;
-}
-
-void cm_cli_join_json(const cm_json *report, cm_cli_json *json)
-{
-    if (!report)
-        return;
-    cm_cli_json_key(json, "join");
-    cm_cli_json_value(json, report);
-}
-
-static void put_notes(const cm_json *report, cm_cli_out *out)
-{
-    const cm_json *notes = cm_json_get(report, "notes");
-    for (size_t i = 0; i < cm_json_count(notes); i++) {
-        cm_cli_out_spaces(out, 4);
-        cm_cli_out_name(out, cm_json_string(cm_json_at(notes, i)));
-        cm_cli_out_char(out, '\n');
-    }
-}
-
-void cm_cli_join_text(const cm_json *r, cm_cli_out *out)
-{
-    int64_t files = 0, steps = 0;
-    if (!r)
-        return;
-    const char *dimension = cm_json_string(cm_json_get(r, "dimension"));
-    const char *order = cm_json_string(cm_json_get(r, "order"));
-    (void)!cm_json_int64(cm_json_get(r, "files"), &files);
-    (void)!cm_json_int64(cm_json_get(r, "steps"), &steps);
-    cm_cli_out_format(out, "joined: %lld source%s along %s (%s), %lld steps\n", (long long)files,
-                      files == 1 ? "" : "s", dimension ? dimension : "?",
-                      !order                        ? "?"
-                      : strcmp(order, "given") == 0 ? "in the order given"
-                      : strcmp(order, "name") == 0  ? "by name"
-                                                    : "by coordinate value",
-                      (long long)steps);
-    char line[1200];
-    stacked_text(r, line, sizeof line);
-    if (line[0]) {
-        cm_cli_out_spaces(out, 4);
-        cm_cli_out_name(out, line);
-        cm_cli_out_char(out, '\n');
-    }
-    put_notes(r, out);
 }
 
 void cm_cli_sources_free(cm_cli_sources *s)

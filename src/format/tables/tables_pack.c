@@ -26,6 +26,8 @@ typedef struct embedding {
     cm_tables_range *ranges;
     size_t n, capacity;
     uint64_t coordinates, others; /* bytes so far */
+    const char **bounds;          /* names in the group at work, borrowed */
+    size_t nbounds, bounds_capacity;
 } embedding;
 
 static void put_attributes(cm_wire_out *w, const cm_attributes *list)
@@ -61,19 +63,29 @@ static void put_problem(cm_wire_out *w, const cm_variable *v)
     cm_wire_put_string(w, e->hint);
 }
 
-/* Does something of the dataset name v as the bounds of a coordinate? Bounds have one axis more
- * than it, of length 2 or so, and are beside it. */
-static bool is_bounds(const cm_variable *v)
+/* The names that variables of g give as the bounds of a coordinate. */
+static int find_bounds(const cm_group *g, embedding *e, cm_error *err)
 {
     static const char *const names[] = {"bounds", "climatology"};
-    const cm_group *g = v->group;
+    e->nbounds = 0;
     for (size_t i = 0; i < g->nvariables; i++)
         for (size_t k = 0; k < 2; k++) {
             const cm_attribute *a = cm_attributes_find(&g->variables[i]->attributes, names[k]);
             const char *text = a ? cm_json_string(a->value) : NULL;
-            if (text && strcmp(text, v->name) == 0)
-                return true;
+            if (!text)
+                continue;
+            if (cm_grow(&e->bounds, &e->bounds_capacity, e->nbounds + 1, sizeof *e->bounds, err))
+                return CM_ENOMEM;
+            e->bounds[e->nbounds++] = text;
         }
+    return 0;
+}
+
+static bool is_bounds(const embedding *e, const cm_variable *v)
+{
+    for (size_t i = 0; i < e->nbounds; i++)
+        if (strcmp(e->bounds[i], v->name) == 0)
+            return true;
     return false;
 }
 
@@ -93,7 +105,7 @@ static int embed(const cm_tables_packer *p, const cm_variable *v, embedding *e, 
     if (total == 0 || total > MOST_COORDINATES)
         return 0;
     bool few = total <= SMALL && e->others + total <= MOST_OTHERS;
-    if (!few && (e->coordinates + total > MOST_COORDINATES || !(is_axis(v) || is_bounds(v))))
+    if (!few && (e->coordinates + total > MOST_COORDINATES || !(is_axis(v) || is_bounds(e, v))))
         return 0;
     *(few ? &e->others : &e->coordinates) += total;
     if (cm_grow(&e->ranges, &e->capacity, e->n + p->nranges, sizeof *e->ranges, err))
@@ -143,6 +155,8 @@ static void put_group(cm_tables_packer *p, const cm_group *g, embedding *e)
         cm_wire_put_uint(w, g->dimensions[i].unlimited);
     }
     cm_wire_put_uint(w, g->nvariables);
+    if (w->status == 0)
+        w->status = find_bounds(g, e, w->err);
     for (size_t i = 0; i < g->nvariables && w->status == 0; i++)
         put_variable(p, g->variables[i], e);
     cm_wire_put_uint(w, g->ngroups);
@@ -261,5 +275,6 @@ int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     p.nowhere->free(p.nowhere);
     free(p.ranges);
     free(e.ranges);
+    free(e.bounds);
     return w->status;
 }
