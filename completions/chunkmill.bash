@@ -123,6 +123,7 @@ _chunkmill()
         --concat) return ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
+        --cache) return ;;
         --vars) return ;;
         --skip) return ;;
         --group) return ;;
@@ -133,7 +134,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--concat --static --files-from --vars --skip --group --unpack --format --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--concat --static --files-from --cache --vars --skip --group --unpack --format --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in

@@ -148,6 +148,7 @@ static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *
     const cm_cli_args *args = &cli->args;
     cm_survey_options_init(o);
     o->format = args->format;
+    o->cache = args->cache;
     o->concat = args->concat;
     o->static_first = args->static_rule != NULL;
     o->schema = schema;
@@ -163,6 +164,8 @@ static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *
 static int check_options(const cm_cli *cli, cm_error *err)
 {
     struct stat st;
+    if (cli->args.cache && cli->args.format)
+        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
     if (cli->args.write && !cli->args.schema) {
         cm_error_set(err, CM_EINVAL, "--write needs --schema: which file is to be written?");
         return cm_error_object(err, cli->command->name);
@@ -228,6 +231,7 @@ static const cm_cli_option options[] = {
      "variables without that dimension may differ"},
     {CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",
      "read more source names from a file, one a line; - is standard input"},
+    CM_CLI_CACHE_OPTION,
     {CM_CLI_HEADING, .help = "Which part"},
     {CM_CLI_COMMAS, "vars", 0, false, CM_CLI_AT(vars), "a,b",
      "only these variables, with their coordinates, bounds and grid mappings"},

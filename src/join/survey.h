@@ -1,5 +1,6 @@
 /* join/survey.h: what the parts of a survey share.
  *
+ *   survey_sources.c names -> files, also those of scan tables
  *   survey_keys.c    equal byte strings become equal numbers
  *   survey_values.c  the values of a static variable as a hash
  *   survey_form.c    a variable of a file -> the shape that it has: all that must agree, without
@@ -55,12 +56,22 @@ typedef struct cm_survey_file {
     uint32_t *extent_variables;
 } cm_survey_file;
 
+/* A file; tables NULL: opened by its name. */
+typedef struct cm_survey_source {
+    struct cm_tables *tables;
+    size_t entry;
+} cm_survey_source;
+
 typedef struct cm_survey {
     cm_context *ctx;
     const cm_survey_options *options;
-    const char *const *uris;
+    const char **uris; /* names, borrowed */
+    cm_survey_source *sources;
     size_t n;
-    char *dimension; /* NULL: none could be found, and `undecided` says why */
+    cm_dataset **carriers; /* of tables, by the names given; NULL: it is none */
+    size_t ncarriers;
+    struct cm_tables_cache *cache; /* or NULL */
+    char *dimension;               /* NULL: none could be found, and `undecided` says why */
     cm_error undecided;
     cm_survey_file *files;
 
@@ -85,8 +96,15 @@ typedef struct cm_survey {
  * CM_ENOMEM, CM_ELIMIT, CM_ECANCEL, CM_EINVAL (no variable has the dimension). */
 int cm_survey_read(cm_survey *s, cm_error *err);
 
-/* Open file k and take the part that the options choose. */
-int cm_survey_open(const cm_survey *s, size_t k, cm_dataset **out, cm_error *err);
+/* Fill in uris, sources, n. Raises CM_EINVAL (no files, a cache that is another kind of file),
+ * CM_ENOMEM. keep_cache writes what the pass noted. */
+int cm_survey_sources(cm_survey *s, const char *const *names, size_t n, cm_error *err);
+void cm_survey_sources_deinit(cm_survey *s);
+int cm_survey_keep_cache(cm_survey *s, cm_error *err);
+
+/* Open file k and take the part that the options choose. first: in the pass over all files, where
+ * each is opened once and may be noted in the cache. */
+int cm_survey_open(const cm_survey *s, size_t k, bool first, cm_dataset **out, cm_error *err);
 
 /* A variable's number; the file's entry of a variable, NULL when it has none. */
 const cm_survey_entry *cm_survey_entry_of(const cm_survey_file *f, uint32_t variable);
@@ -106,6 +124,9 @@ int cm_survey_look_at(cm_survey *s, const cm_variable *v, cm_survey_look *out, c
 /* Number of the shape; a new one gets its stand-in. file: of the example. s->lock is held. */
 int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
                     uint32_t *form, cm_error *err);
+
+/* Is it an array of chunks on a regular grid, or contiguous, of which a stand-in can be made? */
+bool cm_survey_is_stored(const cm_array *a);
 
 /* What stands for an array a of form f with that length along the joined dimension: the stand-in of
  * a stand-in too. An array that is made of several is itself, ref'd. */

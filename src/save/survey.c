@@ -19,12 +19,14 @@ void cm_survey_options_init(cm_survey_options *options)
     cm_select_options_init(&options->select);
 }
 
-static int begin(cm_survey *s, cm_error *err)
+static int begin(cm_survey *s, const char *const *names, size_t n, cm_error *err)
 {
     if (pthread_mutex_init(&s->lock, NULL))
         return cm_error_set(err, CM_ENOMEM, "no lock to be had");
     cm_error_clear(&s->undecided);
-    int rc = cm_dataset_new(s->ctx, "other files", "stand-ins", &s->stands, err);
+    int rc = cm_survey_sources(s, names, n, err);
+    if (rc == 0)
+        rc = cm_dataset_new(s->ctx, "other files", "stand-ins", &s->stands, err);
     if (rc == 0 && !(s->files = cm_calloc(s->n, sizeof *s->files, err)))
         rc = CM_ENOMEM;
     return rc;
@@ -51,6 +53,7 @@ static void end(cm_survey *s)
     cm_keys_deinit(&s->sets);
     cm_keys_deinit(&s->encoded);
     cm_dataset_free(s->stands);
+    cm_survey_sources_deinit(s);
     cm_budget_unpin(cm_context_budget(s->ctx), s->pinned);
     pthread_mutex_destroy(&s->lock);
 }
@@ -172,13 +175,11 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
     if (options)
         chosen = *options;
     *out = NULL;
-    if (n == 0 || n > UINT32_MAX / 2)
-        return cm_error_set(err, CM_EINVAL, "a survey of %zu files", n);
     if (chosen.schema && !chosen.concat) /* what it was made along */
         chosen.concat = cm_json_string(cm_json_get(chosen.schema, "dimension"));
-    cm_survey s = {.ctx = ctx, .options = &chosen, .uris = uris, .n = n};
+    cm_survey s = {.ctx = ctx, .options = &chosen};
     cm_survey_report r = {.s = &s};
-    int rc = begin(&s, err);
+    int rc = begin(&s, uris, n, err);
     if (rc == 0)
         rc = cm_survey_read(&s, err);
     if (rc == 0)

@@ -521,6 +521,22 @@ def test_stores_references_and_tables(run, ok, tmp_path):
         ok("scan", f, "--out", tables[-1])
     report = agrees(run, tables, tmp_path)
     assert report["virtualizable"] and report["order"]["steps"] == 60
+    several = str(tmp_path / "all.cmt")
+    ok("scan", *files[1:4], "--out", several)
+    report = agrees(run, [files[0], several, tables[4]], tmp_path)
+    assert report["files"] == 5 and report["joinable"] and report["order"]["steps"] == 60
+    assert report["sources"] == files
+
+
+def test_cache(run, tmp_path, year):
+    cache = tmp_path / "cache"
+    plain = survey(run, *year[:40])
+    for _ in range(2):
+        assert survey(run, *year[:40], "--cache", cache) == plain
+    odd = write(tmp_path / "odd.nc", steps=1, first=400, chunk=(1, 48, 192), dtype="f8")
+    assert survey(run, *year[:40], odd, "--cache", cache) == survey(run, *year[:40], odd)
+    assert run("survey", *year[:2], "--cache", cache, "--format", "hdf5").code == 2
+    assert run("survey", *year[:2], "--cache", year[3]).code == 2
 
 
 def test_lone_arrays(run, tmp_path):
