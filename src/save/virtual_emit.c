@@ -237,17 +237,24 @@ static bool reads_as_fill(const cm_virtual_part *p, const cm_segment *s)
            cm_zarr_array_may_skip_fill(p->target);
 }
 
-/* The bytes of a small chunk. */
+/* The bytes of a small chunk; those of a segment's own file through its store, which may have them
+ * at hand, and of the version that was opened. */
 static int take_bytes(cm_virtual *v, cm_buffer *bytes, cm_reference *out, cm_error *err)
 {
-    const char *name = cm_paths_name(v->paths, out->path);
+    const cm_segment *s = out->segment;
+    bool own = s && s->path == out->path && cm_chunked_key(s->leaf);
+    cm_store *store = own ? cm_chunked_store(s->leaf) : v->files;
+    const char *key =
+        own ? cm_chunked_key(s->leaf) : cm_paths_name(v->paths, out->path) + 1; /* without '/' */
     cm_object_version version = {0};
+    if (own)
+        version = cm_chunked_version(s->leaf);
     int r = cm_buffer_reserve(bytes, (size_t)out->nbytes + 1, err);
     if (r)
         return r;
     cm_range range = {out->offset, (size_t)out->nbytes, bytes->data};
     if (out->nbytes)
-        r = v->files->vt->get(v->files, name + 1, &range, 1, &version, err);
+        r = store->vt->get(store, key, &range, 1, &version, err);
     bytes->nbytes = (size_t)out->nbytes;
     out->kind = CM_REFERENCE_INLINE;
     out->data = bytes->data;

@@ -176,15 +176,16 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
-def test_joining_opens_no_file(four, tmp_path, ok):
-    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", "--no-inline")
+@pytest.mark.parametrize("more", [[], ["--no-inline"]])
+def test_joining_opens_no_file(four, tmp_path, ok, more):
+    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", *more)
     ok("scan", *four, "--out", tmp_path / "t.tables")
     if not shutil.which("strace"):
         pytest.skip("no strace")
     trace = tmp_path / "trace"
     done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
                            "virtualize", tmp_path / "t.tables", tmp_path / "b.json", "--concat", "time",
-                           "--no-inline"], capture_output=True)
+                           *more], capture_output=True)
     if done.returncode and b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr
@@ -200,9 +201,12 @@ def test_files_are_elsewhere(four, tmp_path, run, ok):
     ok("scan", four[0], "--out", tmp_path / "one.tables")
     ok("scan", *four[1:], "--out", tmp_path / "three.tables")
     want = ok("info", "--json", tmp_path / "three.tables").out
+    ok("virtualize", *four[1:], tmp_path / "a.json", "--concat", "time")
     shutil.move(os.path.dirname(four[0]), tmp_path / "away")
     assert ok("info", "--json", tmp_path / "three.tables").out == want
     ok("values", tmp_path / "three.tables", "time")
+    ok("virtualize", tmp_path / "three.tables", tmp_path / "b.json", "--concat", "time")
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
     ok("rechunk", tmp_path / "one.tables", tmp_path / "small.zarr", "--skip", "large")
     done = run("rechunk", tmp_path / "one.tables", tmp_path / "c.zarr")
     assert done.code == 5 and "f0.nc" in done.err and not (tmp_path / "c.zarr").exists()
