@@ -123,18 +123,18 @@ _chunkmill()
         --concat) return ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
-        --cache) return ;;
         --vars) return ;;
         --skip) return ;;
         --group) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --cache) return ;;
         --schema) return ;;
         --lists) return ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--concat --static --files-from --cache --vars --skip --group --unpack --format --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--concat --static --files-from --vars --skip --group --unpack --format --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in

@@ -1,8 +1,9 @@
 /* chunkmill/survey.h: what differs between many files, before an hour is spent on them.
  *
  * One pass over the files, in parallel; each is open only while it is looked at, so that ten
- * thousand files need no more memory than a few bytes for each of their variables. The rules are
- * those of cm_dataset_join and cm_virtualize, asked of one example of each kind of file.
+ * thousand files need no more memory than a few bytes for each of their variables. Scan tables
+ * among them stand for the files that they hold. The rules are those of cm_dataset_join and
+ * cm_virtualize, asked of one example of each kind of file.
  *
  * Threads: as cm_array_read.
  */

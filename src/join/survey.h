@@ -1,6 +1,5 @@
 /* join/survey.h: what the parts of a survey share.
  *
- *   survey_sources.c names -> files, also those of scan tables
  *   survey_keys.c    equal byte strings become equal numbers
  *   survey_values.c  the values of a static variable as a hash
  *   survey_form.c    a variable of a file -> the shape that it has: all that must agree, without
@@ -56,22 +55,13 @@ typedef struct cm_survey_file {
     uint32_t *extent_variables;
 } cm_survey_file;
 
-/* A file; tables NULL: opened by its name. */
-typedef struct cm_survey_source {
-    struct cm_tables *tables;
-    size_t entry;
-} cm_survey_source;
-
 typedef struct cm_survey {
     cm_context *ctx;
     const cm_survey_options *options;
-    const char **uris; /* names, borrowed */
-    cm_survey_source *sources;
+    struct cm_tables_list *sources;
+    const char *const *uris; /* their names */
     size_t n;
-    cm_dataset **carriers; /* of tables, by the names given; NULL: it is none */
-    size_t ncarriers;
-    struct cm_tables_cache *cache; /* or NULL */
-    char *dimension;               /* NULL: none could be found, and `undecided` says why */
+    char *dimension; /* NULL: none could be found, and `undecided` says why */
     cm_error undecided;
     cm_survey_file *files;
 
@@ -96,15 +86,8 @@ typedef struct cm_survey {
  * CM_ENOMEM, CM_ELIMIT, CM_ECANCEL, CM_EINVAL (no variable has the dimension). */
 int cm_survey_read(cm_survey *s, cm_error *err);
 
-/* Fill in uris, sources, n. Raises CM_EINVAL (no files, a cache that is another kind of file),
- * CM_ENOMEM. keep_cache writes what the pass noted. */
-int cm_survey_sources(cm_survey *s, const char *const *names, size_t n, cm_error *err);
-void cm_survey_sources_deinit(cm_survey *s);
-int cm_survey_keep_cache(cm_survey *s, cm_error *err);
-
-/* Open file k and take the part that the options choose. first: in the pass over all files, where
- * each is opened once and may be noted in the cache. */
-int cm_survey_open(const cm_survey *s, size_t k, bool first, cm_dataset **out, cm_error *err);
+/* Open file k and take the part that the options choose. */
+int cm_survey_open(const cm_survey *s, size_t k, cm_dataset **out, cm_error *err);
 
 /* A variable's number; the file's entry of a variable, NULL when it has none. */
 const cm_survey_entry *cm_survey_entry_of(const cm_survey_file *f, uint32_t variable);

@@ -315,7 +315,7 @@ static int convert_file(void *arg, int64_t index, int worker, cm_error *err)
         if (!c->out->converts[variable] || !theirs || c->out->clash[theirs->form])
             continue;
         if (!ds)
-            rc = cm_survey_open(s, k, false, &ds, &why);
+            rc = cm_survey_open(s, k, &ds, &why);
         if (rc == 0)
             rc = convert(c, ds, variable, &why);
     }
@@ -339,7 +339,7 @@ static int try_conversions(cm_survey *s, const cm_survey_order *o, cm_survey_agr
         return 0;
     conversion c = {.s = s, .order = o, .out = a};
     cm_pool *pool = cm_context_pool(s->ctx);
-    int rc = cm_survey_open(s, o->files[0], false, &c.first, err);
+    int rc = cm_survey_open(s, o->files[0], &c.first, err);
     if (rc == 0)
         rc =
             cm_pool_for(pool, s->ctx, (int64_t)o->n, cm_pool_size(pool) + 1, convert_file, &c, err);

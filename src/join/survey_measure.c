@@ -76,9 +76,9 @@ int cm_survey_measure(cm_survey *s, uint32_t variable, size_t a, size_t b, cm_su
     cm_error why;
     *out = (cm_survey_distance){0};
     cm_error_clear(&why);
-    int rc = cm_survey_open(s, a, false, &da, &why);
+    int rc = cm_survey_open(s, a, &da, &why);
     if (rc == 0)
-        rc = cm_survey_open(s, b, false, &db, &why);
+        rc = cm_survey_open(s, b, &db, &why);
     if (rc == 0) {
         const char *path = cm_survey_path(s, variable);
         cm_variable *va = cm_group_find_variable(da->root, path);

@@ -17,12 +17,30 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "format/tables/tables_list.h"
 #include "join/dimension.h"
 #include "join/match.h"
 #include "join/rebuild.h"
 #include "join/survey.h"
 
 enum { LONGEST_KEY = 1 << 26 };
+
+int cm_survey_open(const cm_survey *s, size_t k, cm_dataset **out, cm_error *err)
+{
+    cm_dataset *ds = NULL, *part = NULL;
+    *out = NULL;
+    int rc = cm_tables_list_open(s->sources, k, &ds, err);
+    if (rc == 0 && s->options->select_any) {
+        rc = cm_dataset_select(s->ctx, ds, &s->options->select, &part, err);
+        cm_dataset_free(ds);
+        ds = part;
+    }
+    if (rc)
+        cm_error_object(err, s->uris[k]);
+    else
+        *out = ds;
+    return rc;
+}
 
 const cm_survey_entry *cm_survey_entry_of(const cm_survey_file *f, uint32_t variable)
 {
@@ -164,7 +182,7 @@ static int read_one(void *arg, int64_t index, int worker, cm_error *err)
     bool soft = true;
     cm_error why;
     cm_error_clear(&why);
-    int rc = cm_survey_open(s, k, true, &ds, &why);
+    int rc = cm_survey_open(s, k, &ds, &why);
     if (rc == 0)
         rc = look_at_file(s, k, ds, &soft, &why);
     cm_dataset_free(ds);
@@ -188,7 +206,7 @@ static int open_first(cm_survey *s, size_t *at, cm_dataset **out, cm_error *err)
     *out = NULL;
     for (*at = 0; *at < s->n; ++*at) {
         cm_error_clear(&why);
-        rc = cm_survey_open(s, *at, false, out, &why);
+        rc = cm_survey_open(s, *at, out, &why);
         if (rc == 0)
             return 0;
         if (ends_all(rc)) {
@@ -223,7 +241,7 @@ static int ask_one(void *arg, int64_t index, int worker, cm_error *err)
     (void)worker;
     if ((size_t)index <= o->first)
         return 0;
-    int rc = cm_survey_open(o->s, (size_t)index, false, &ds, &why);
+    int rc = cm_survey_open(o->s, (size_t)index, &ds, &why);
     if (rc && !ends_all(rc))
         return 0; /* that it does not open is found again */
     if (rc && err)
@@ -278,5 +296,5 @@ int cm_survey_read(cm_survey *s, cm_error *err)
     int rc = find_dimension(s, err);
     if (rc == 0)
         rc = cm_pool_for_fit(pool, s->ctx, (int64_t)s->n, cm_pool_size(pool) + 1, read_one, s, err);
-    return rc ? rc : cm_survey_keep_cache(s, err);
+    return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "format/tables/tables_list.h"
 #include "save/survey_report.h"
 
 void cm_survey_options_init(cm_survey_options *options)
@@ -19,14 +20,12 @@ void cm_survey_options_init(cm_survey_options *options)
     cm_select_options_init(&options->select);
 }
 
-static int begin(cm_survey *s, const char *const *names, size_t n, cm_error *err)
+static int begin(cm_survey *s, cm_error *err)
 {
     if (pthread_mutex_init(&s->lock, NULL))
         return cm_error_set(err, CM_ENOMEM, "no lock to be had");
     cm_error_clear(&s->undecided);
-    int rc = cm_survey_sources(s, names, n, err);
-    if (rc == 0)
-        rc = cm_dataset_new(s->ctx, "other files", "stand-ins", &s->stands, err);
+    int rc = cm_dataset_new(s->ctx, "other files", "stand-ins", &s->stands, err);
     if (rc == 0 && !(s->files = cm_calloc(s->n, sizeof *s->files, err)))
         rc = CM_ENOMEM;
     return rc;
@@ -53,7 +52,6 @@ static void end(cm_survey *s)
     cm_keys_deinit(&s->sets);
     cm_keys_deinit(&s->encoded);
     cm_dataset_free(s->stands);
-    cm_survey_sources_deinit(s);
     cm_budget_unpin(cm_context_budget(s->ctx), s->pinned);
     pthread_mutex_destroy(&s->lock);
 }
@@ -175,11 +173,21 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
     if (options)
         chosen = *options;
     *out = NULL;
+    if (n == 0 || n > UINT32_MAX / 2)
+        return cm_error_set(err, CM_EINVAL, "a survey of %zu files", n);
     if (chosen.schema && !chosen.concat) /* what it was made along */
         chosen.concat = cm_json_string(cm_json_get(chosen.schema, "dimension"));
     cm_survey s = {.ctx = ctx, .options = &chosen};
     cm_survey_report r = {.s = &s};
-    int rc = begin(&s, uris, n, err);
+    int rc = cm_tables_list_new(ctx, uris, n, chosen.format, chosen.cache, &s.sources, err);
+    if (rc)
+        return rc;
+    s.uris = cm_tables_list_names(s.sources);
+    s.n = cm_tables_list_count(s.sources);
+    if (s.n == 0 || s.n > UINT32_MAX / 2)
+        rc = cm_error_set(err, CM_EDATA, "scan tables of %zu files", s.n);
+    else
+        rc = begin(&s, err);
     if (rc == 0)
         rc = cm_survey_read(&s, err);
     if (rc == 0)
@@ -192,11 +200,14 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
         rc = list_forms(&r, err);
     if (rc == 0)
         rc = report(&r, err);
+    if (rc == 0)
+        rc = cm_tables_list_save(s.sources, err);
     if (rc == 0) {
         *out = r.doc;
         r.doc = NULL;
     }
     report_deinit(&r);
     end(&s);
+    cm_tables_list_free(s.sources);
     return rc;
 }

@@ -194,6 +194,35 @@ def test_joining_opens_no_file(four, tmp_path, ok, more):
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
 
 
+def test_survey(four, tmp_path, run, ok):
+    """Of files, of tables, with a cache: the same, and a damaged table is a finding."""
+    want = run("survey", *four, "--json", cwd=tmp_path)
+    ok("scan", *four[:3], "--out", tmp_path / "t.tables")
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert (want.code, want.json()) == (got.code, got.json()) == (0, want.json())
+    for _ in range(2):
+        got = run("survey", *four, "--json", "--cache", tmp_path / "c.cache")
+        assert (want.code, want.json()) == (got.code, got.json())
+    assert run("survey", tmp_path / "t.tables", "--json", "--cache", tmp_path / "c.cache").json()["files"] == 3
+    data = bytearray((tmp_path / "t.tables").read_bytes())
+    data[-40] ^= 1
+    (tmp_path / "t.tables").write_bytes(data)
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert got.code == 3 and got.json()["files"] == 2 and "damaged" in got.out
+
+
+def test_survey_with_a_cache_opens_nothing(four, tmp_path, ok):
+    cache, trace = tmp_path / "c.cache", tmp_path / "trace"
+    ok("survey", *four, "--cache", cache)
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
+                           "survey", *four, "--cache", cache], capture_output=True)
+    if done.returncode and b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0 and not opened(trace), done.stderr
+
+
 def test_files_are_elsewhere(four, tmp_path, run, ok):
     """The one that joins need not see the files; whoever reads cells does."""
     with h5py.File(four[0], "a") as f:  # too large to come along
