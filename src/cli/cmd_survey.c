@@ -148,6 +148,7 @@ static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *
     const cm_cli_args *args = &cli->args;
     cm_survey_options_init(o);
     o->format = args->format;
+    o->cache = args->cache;
     o->concat = args->concat;
     o->static_first = args->static_rule != NULL;
     o->schema = schema;
@@ -163,6 +164,8 @@ static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *
 static int check_options(const cm_cli *cli, cm_error *err)
 {
     struct stat st;
+    if (cli->args.cache && cli->args.format)
+        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
     if (cli->args.write && !cli->args.schema) {
         cm_error_set(err, CM_EINVAL, "--write needs --schema: which file is to be written?");
         return cm_error_object(err, cli->command->name);
@@ -235,6 +238,7 @@ static const cm_cli_option options[] = {
     {CM_CLI_TEXT, "group", 0, false, CM_CLI_AT(group), "/path", "this group becomes the root"},
     CM_CLI_UNPACK_OPTION,
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_CACHE_OPTION,
     {CM_CLI_HEADING, .help = "What is made of it"},
     {CM_CLI_TEXT, "schema", 0, false, CM_CLI_AT(schema), "FILE",
      "compare the files with this schema: exit status 3 when they differ from it"},

@@ -58,7 +58,8 @@ typedef struct cm_survey_file {
 typedef struct cm_survey {
     cm_context *ctx;
     const cm_survey_options *options;
-    const char *const *uris;
+    struct cm_tables_list *sources;
+    const char *const *uris; /* their names */
     size_t n;
     char *dimension; /* NULL: none could be found, and `undecided` says why */
     cm_error undecided;
@@ -106,6 +107,9 @@ int cm_survey_look_at(cm_survey *s, const cm_variable *v, cm_survey_look *out, c
 /* Number of the shape; a new one gets its stand-in. file: of the example. s->lock is held. */
 int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
                     uint32_t *form, cm_error *err);
+
+/* Is it an array of chunks on a regular grid, or contiguous, of which a stand-in can be made? */
+bool cm_survey_is_stored(const cm_array *a);
 
 /* What stands for an array a of form f with that length along the joined dimension: the stand-in of
  * a stand-in too. An array that is made of several is itself, ref'd. */

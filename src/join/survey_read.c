@@ -17,6 +17,7 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "format/tables/tables_list.h"
 #include "join/dimension.h"
 #include "join/match.h"
 #include "join/rebuild.h"
@@ -28,7 +29,7 @@ int cm_survey_open(const cm_survey *s, size_t k, cm_dataset **out, cm_error *err
 {
     cm_dataset *ds = NULL, *part = NULL;
     *out = NULL;
-    int rc = cm_dataset_open(s->ctx, s->uris[k], s->options->format, &ds, err);
+    int rc = cm_tables_list_open(s->sources, k, &ds, err);
     if (rc == 0 && s->options->select_any) {
         rc = cm_dataset_select(s->ctx, ds, &s->options->select, &part, err);
         cm_dataset_free(ds);

@@ -11,6 +11,7 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "format/tables/tables_list.h"
 #include "save/survey_report.h"
 
 void cm_survey_options_init(cm_survey_options *options)
@@ -176,9 +177,17 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
         return cm_error_set(err, CM_EINVAL, "a survey of %zu files", n);
     if (chosen.schema && !chosen.concat) /* what it was made along */
         chosen.concat = cm_json_string(cm_json_get(chosen.schema, "dimension"));
-    cm_survey s = {.ctx = ctx, .options = &chosen, .uris = uris, .n = n};
+    cm_survey s = {.ctx = ctx, .options = &chosen};
     cm_survey_report r = {.s = &s};
-    int rc = begin(&s, err);
+    int rc = cm_tables_list_new(ctx, uris, n, chosen.format, chosen.cache, &s.sources, err);
+    if (rc)
+        return rc;
+    s.uris = cm_tables_list_names(s.sources);
+    s.n = cm_tables_list_count(s.sources);
+    if (s.n == 0 || s.n > UINT32_MAX / 2)
+        rc = cm_error_set(err, CM_EDATA, "scan tables of %zu files", s.n);
+    else
+        rc = begin(&s, err);
     if (rc == 0)
         rc = cm_survey_read(&s, err);
     if (rc == 0)
@@ -191,11 +200,14 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
         rc = list_forms(&r, err);
     if (rc == 0)
         rc = report(&r, err);
+    if (rc == 0)
+        rc = cm_tables_list_save(s.sources, err);
     if (rc == 0) {
         *out = r.doc;
         r.doc = NULL;
     }
     report_deinit(&r);
     end(&s);
+    cm_tables_list_free(s.sources);
     return rc;
 }

@@ -122,14 +122,14 @@ static int own_path(cm_virtual *v, cm_segment *s, uint32_t *id, cm_error *err)
 static bool inside(const cm_virtual_part *p, const cm_segment *s, const int64_t *coord,
                    int64_t *first)
 {
-    if (!s->fits)
+    if (!s->fits && !s->blank)
         return false;
     for (int i = 0; i < p->ndim; i++) {
         int64_t lo = coord[i] * p->chunk[i], end = cm_min_i64(lo + p->chunk[i], p->shape[i]);
         if (i == p->axis && end > s->end)
             return false;
         first[i] = lo - (i == p->axis ? s->begin : 0) + s->start[i];
-        if (!p->strided && first[i] % p->chunk[i])
+        if (!p->strided && !s->blank && first[i] % p->chunk[i])
             return false;
     }
     return true;
@@ -237,17 +237,24 @@ static bool reads_as_fill(const cm_virtual_part *p, const cm_segment *s)
            cm_zarr_array_may_skip_fill(p->target);
 }
 
-/* The bytes of a small chunk. */
+/* The bytes of a small chunk; those of a segment's own file through its store, which may have them
+ * at hand, and of the version that was opened. */
 static int take_bytes(cm_virtual *v, cm_buffer *bytes, cm_reference *out, cm_error *err)
 {
-    const char *name = cm_paths_name(v->paths, out->path);
+    const cm_segment *s = out->segment;
+    bool own = s && s->path == out->path && cm_chunked_key(s->leaf);
+    cm_store *store = own ? cm_chunked_store(s->leaf) : v->files;
+    const char *key =
+        own ? cm_chunked_key(s->leaf) : cm_paths_name(v->paths, out->path) + 1; /* without '/' */
     cm_object_version version = {0};
+    if (own)
+        version = cm_chunked_version(s->leaf);
     int r = cm_buffer_reserve(bytes, (size_t)out->nbytes + 1, err);
     if (r)
         return r;
     cm_range range = {out->offset, (size_t)out->nbytes, bytes->data};
     if (out->nbytes)
-        r = v->files->vt->get(v->files, name + 1, &range, 1, &version, err);
+        r = store->vt->get(store, key, &range, 1, &version, err);
     bytes->nbytes = (size_t)out->nbytes;
     out->kind = CM_REFERENCE_INLINE;
     out->data = bytes->data;
@@ -313,8 +320,9 @@ int cm_virtual_locate(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffe
         out->odd = CM_ODD_SEGMENT;
         return 0;
     }
-    int r = p->strided ? strided(v, p, s, coord, first, out, err)
-                       : listed(v, p, s, first, bytes, out, err);
+    int r = s->blank     ? 0
+            : p->strided ? strided(v, p, s, coord, first, out, err)
+                         : listed(v, p, s, first, bytes, out, err);
     if (r) {
         cm_error_object(err, s->leaf->label);
         cm_error_variable(err, p->variable->path);

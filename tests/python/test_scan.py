@@ -33,19 +33,16 @@ def four(tmp_path):
     return [str(age(write(folder / f"f{i}.nc", 2 * i))) for i in range(4)]
 
 
-@pytest.fixture()
-def odd(tmp_path):
+def make_odd(path, external):
     """What tables do not describe, beside what they do."""
-    path = str(tmp_path / "odd.h5")
-    outer = tmp_path / "raw.bin"
-    np.arange(12, dtype="<i4").tofile(outer)
-    with h5py.File(tmp_path / "part.h5", "w") as f:
+    np.arange(12, dtype="<i4").tofile(path.parent / "raw.bin")
+    with h5py.File(path.parent / "part.h5", "w") as f:
         f["d"] = np.arange(20.0)
     with h5py.File(path, "w") as f:
         f["names"] = np.array(["one", "zwei", "ünf"], dtype=h5py.string_dtype())
         f["fixed"] = np.array([b"abc", b"de"], dtype="S5")
         f["flags"] = np.array([True, False, True])
-        f.create_dataset("outside", (12,), "<i4", external=[(outer.name, 0, 48)])
+        f.create_dataset("outside", (12,), "<i4", external=[("raw.bin", 0, 48)] if external else None)
         layout = h5py.VirtualLayout((40,), "f8")
         layout[:20] = h5py.VirtualSource("part.h5", "d", (20,))
         layout[20:] = h5py.VirtualSource("part.h5", "d", (20,))
@@ -59,7 +56,12 @@ def odd(tmp_path):
         f["g/deep/x"] = np.float32(3)
         f["g"].attrs["text"] = 'quote " and ü'
         f["g"].attrs["numbers"] = np.array([1.5, np.nan, -np.inf])
-    return path
+    return str(path)
+
+
+@pytest.fixture(params=[False, True], ids=["", "external"])
+def odd(tmp_path, request):
+    return make_odd(tmp_path / "odd.h5", request.param)
 
 
 def everything(run, path, names):
@@ -176,21 +178,63 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
-def test_joining_opens_no_file(four, tmp_path, ok):
-    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", "--no-inline")
+def test_memory_does_not_grow(four, tmp_path, ok):
+    """Open, write down, close: of thousands of files only the index is held."""
+    peaks = []
+    for n in (100, 3000):
+        listing = tmp_path / "list"
+        listing.write_text("\n".join(four * (n // 4)))
+        done = ok("scan", "--files-from", listing, "--out", tmp_path / f"{n}.tables", "--json").json()
+        assert done["files"] == n
+        peaks.append(done["peak_memory"])
+    assert peaks[1] < peaks[0] + 4e6, peaks
+
+
+@pytest.mark.parametrize("more", [[], ["--no-inline"]])
+def test_joining_opens_no_file(four, tmp_path, ok, more):
+    ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", *more)
     ok("scan", *four, "--out", tmp_path / "t.tables")
     if not shutil.which("strace"):
         pytest.skip("no strace")
     trace = tmp_path / "trace"
     done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
                            "virtualize", tmp_path / "t.tables", tmp_path / "b.json", "--concat", "time",
-                           "--no-inline"], capture_output=True)
+                           *more], capture_output=True)
     if done.returncode and b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr
     text = trace.read_text()
     assert "t.tables" in text and not [line for line in text.splitlines() if ".nc\"" in line]
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+def test_survey(four, tmp_path, run, ok):
+    """Of files, of tables, with a cache: the same, and a damaged table is a finding."""
+    want = run("survey", *four, "--json", cwd=tmp_path)
+    ok("scan", *four[:3], "--out", tmp_path / "t.tables")
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert (want.code, want.json()) == (got.code, got.json()) == (0, want.json())
+    for _ in range(2):
+        got = run("survey", *four, "--json", "--cache", tmp_path / "c.cache")
+        assert (want.code, want.json()) == (got.code, got.json())
+    assert run("survey", tmp_path / "t.tables", "--json", "--cache", tmp_path / "c.cache").json()["files"] == 3
+    data = bytearray((tmp_path / "t.tables").read_bytes())
+    data[-40] ^= 1
+    (tmp_path / "t.tables").write_bytes(data)
+    got = run("survey", tmp_path / "t.tables", four[3], "--json")
+    assert got.code == 3 and got.json()["files"] == 2 and "damaged" in got.out
+
+
+def test_survey_with_a_cache_opens_nothing(four, tmp_path, ok):
+    cache, trace = tmp_path / "c.cache", tmp_path / "trace"
+    ok("survey", *four, "--cache", cache)
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    done = subprocess.run(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, os.environ["CM_PROGRAM"],
+                           "survey", *four, "--cache", cache], capture_output=True)
+    if done.returncode and b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    assert done.returncode == 0 and not opened(trace), done.stderr
 
 
 def test_files_are_elsewhere(four, tmp_path, run, ok):
@@ -200,9 +244,12 @@ def test_files_are_elsewhere(four, tmp_path, run, ok):
     ok("scan", four[0], "--out", tmp_path / "one.tables")
     ok("scan", *four[1:], "--out", tmp_path / "three.tables")
     want = ok("info", "--json", tmp_path / "three.tables").out
+    ok("virtualize", *four[1:], tmp_path / "a.json", "--concat", "time")
     shutil.move(os.path.dirname(four[0]), tmp_path / "away")
     assert ok("info", "--json", tmp_path / "three.tables").out == want
     ok("values", tmp_path / "three.tables", "time")
+    ok("virtualize", tmp_path / "three.tables", tmp_path / "b.json", "--concat", "time")
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
     ok("rechunk", tmp_path / "one.tables", tmp_path / "small.zarr", "--skip", "large")
     done = run("rechunk", tmp_path / "one.tables", tmp_path / "c.zarr")
     assert done.code == 5 and "f0.nc" in done.err and not (tmp_path / "c.zarr").exists()
@@ -223,6 +270,40 @@ def test_workers_with_xargs(four, tmp_path, chunkmill):
 
 
 # ---- what is noticed --------------------------------------------------------------------------
+
+def test_other_files_change(tmp_path, run, ok):
+    """What opening asked of other files is asked again, whatever is kept of the file itself."""
+    main, other, raw = tmp_path / "a.h5", tmp_path / "b.h5", tmp_path / "raw.bin"
+    cache, tables = tmp_path / "c.cache", tmp_path / "t.tables"
+
+    def write_other(n):
+        with h5py.File(other, "w") as f:
+            f["x"] = np.arange(n)
+            f["x"].attrs["scale_factor"] = n / 2
+        np.arange(n, n + 3, dtype="<i4").tofile(raw)
+
+    def same():
+        want = ok("info", "--json", main).out
+        assert ok("info", "--json", main, "--cache", cache).out == want
+        assert ok("info", "--json", tables).out == want
+        for name in ("x", "raw"):
+            assert run("values", main, name).out == run("values", tables, name).out
+
+    write_other(3)
+    with h5py.File(main, "w") as f:
+        f["x"] = h5py.ExternalLink("b.h5", "/x")
+        f.create_dataset("raw", (3,), "<i4", external=[("raw.bin", 0, 12)])
+        f["own"] = np.arange(5)
+    age(main)
+    assert ok("scan", main, "--out", tables, "--json").json()["deferred"] == 3
+    same()
+    write_other(7)
+    same()
+    os.remove(other)
+    same()
+    write_other(4)
+    same()
+
 
 def test_changed_files(four, tmp_path, run, ok):
     ok("scan", *four, "--out", tmp_path / "t.tables")

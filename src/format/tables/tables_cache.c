@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -36,6 +37,7 @@ struct cm_tables_cache {
     size_t nslots;         /* a power of two */
     bool *replaced;        /* entries of old */
     cm_tables_item *items; /* by source */
+    _Atomic bool *noting;  /* the item of that source is made, or was */
     size_t n;
 };
 
@@ -132,7 +134,8 @@ int cm_tables_cache_open(cm_context *ctx, const char *path, size_t n, cm_tables_
     c->n = n;
     c->path = cm_strdup(path, err);
     c->items = c->path ? cm_calloc(n, sizeof *c->items, err) : NULL;
-    int ret = c->items ? check_kind(path, &empty, err) : CM_ENOMEM;
+    c->noting = c->items ? cm_calloc(n, sizeof *c->noting, err) : NULL;
+    int ret = c->noting ? check_kind(path, &empty, err) : CM_ENOMEM;
     if (ret == 0 && !empty && open_old(c, &why)) {
         if (why.code == CM_ENOMEM || why.code == CM_ECANCEL)
             ret = why.code;
@@ -165,6 +168,7 @@ void cm_tables_cache_free(cm_tables_cache *c)
         cm_tables_item_deinit(&c->items[i]);
     cm_tables_free(c->old);
     free(c->items);
+    free((void *)c->noting);
     free(c->slots);
     free(c->replaced);
     free(c->path);
@@ -223,6 +227,8 @@ static int note(cm_tables_cache *c, size_t i, const cm_tables_place *place, cm_d
 {
     cm_tables_file file = {.key = place->key, .version = *version};
     cm_error why = {0};
+    if (atomic_exchange(&c->noting[i], true))
+        return 0;
     int ret = cm_store_open_local(c->ctx, place->directory, CM_DURABLE_NONE, &file.store, &why);
     if (ret == 0)
         ret = cm_tables_make(c->ctx, ds, &file, place->path, &c->items[i], &why);
@@ -259,6 +265,20 @@ int cm_tables_cache_dataset(cm_tables_cache *c, size_t i, const char *uri, cm_da
     if (local)
         cm_tables_place_deinit(&place);
     return ret;
+}
+
+bool cm_tables_cache_knows(const cm_tables_cache *c, const char *uri)
+{
+    cm_tables_place place;
+    struct stat st;
+    if (cm_tables_place_of(uri, &place, NULL))
+        return false;
+    size_t i = stat(place.path, &st) == 0 ? find(c, place.path) : SIZE_MAX;
+    cm_object_version now = {0};
+    if (i != SIZE_MAX)
+        now = version_of(&st);
+    cm_tables_place_deinit(&place);
+    return i != SIZE_MAX && memcmp(&now, &cm_tables_entry_at(c->old, i)->version, sizeof now) == 0;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

@@ -14,10 +14,13 @@ typedef struct cm_tables_cache cm_tables_cache;
 int cm_tables_cache_open(cm_context *ctx, const char *path, size_t n, cm_tables_cache **out,
                          cm_error *err);
 
-/* The dataset of source i, uri: out of the cache, *cached, or opened and noted. What opening
- * raises. */
+/* The dataset of source i, uri: out of the cache, *cached, or opened and, the first time, noted.
+ * What opening raises. */
 int cm_tables_cache_dataset(cm_tables_cache *c, size_t i, const char *uri, cm_dataset **out,
                             bool *cached, cm_error *err);
+
+/* Would uri be found in the cache? */
+bool cm_tables_cache_knows(const cm_tables_cache *c, const char *uri);
 
 /* Write what was noted, beside what is still good. A cache that cannot be written is a warning:
  * everything is open. Only being out of memory and interruption are returned. */
