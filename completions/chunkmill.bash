@@ -13,13 +13,21 @@ _chunkmill()
         case $previous in
         --chunk-list) return ;;
         --vars) return ;;
+        --skip) return ;;
         --group) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --concat) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --chunk-list --vars --group --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --chunk-list --vars --skip --group --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     values)
         case $previous in
@@ -47,6 +55,10 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
         --max-mem) return ;;
@@ -55,7 +67,7 @@ _chunkmill()
         --mode) choices='sweep reread spill' ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
     virtualize)
         case $previous in
@@ -63,6 +75,7 @@ _chunkmill()
         --inline) return ;;
         --record-size) return ;;
         --append) return ;;
+        --materialize) return ;;
         --rebase) return ;;
         --vars) return ;;
         --skip) return ;;
@@ -71,13 +84,17 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --rebase --overwrite --vars --skip --group --isel --sel --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in
@@ -90,13 +107,17 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     verify)
         case $previous in

@@ -136,7 +136,7 @@ static void in_memory(void)
     cm_table *table = NULL;
     cm_chunk_info info;
     TAP_CALL(cm_dataset_new(ctx, "a.h5", "HDF5", &ds, &err), &err);
-    TAP_CALL(cm_table_new_memory(cells, sizeof cells, &table, &err), &err);
+    TAP_CALL(cm_table_new_memory(cells, sizeof cells, 0, &table, &err), &err);
     cm_variable *v = variable(ds, "v", whole, table, NULL);
     TAP_CALL(cm_variable_chunk_info(ctx, v, zero, &info, &err), &err);
     TAP_OK(info.present && info.nbytes == 70);

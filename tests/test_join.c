@@ -480,6 +480,49 @@ static void groups_join_too(void)
     cm_dataset_free(ds);
 }
 
+/* Files that interleave, repeat each other and leave a hole. */
+static void steps_are_cut(void)
+{
+    const char *u = "days since 2000-01-01";
+    cm_join_options o;
+    cm_join_options_init(&o);
+    o.unsorted = CM_UNSORTED_SORT;
+    o.duplicates = CM_DUPLICATES_LAST;
+    o.gaps = CM_GAPS_FILL;
+    for (int64_t n = -1;; n++) {
+        cm_dataset *out = NULL;
+        cm_error err = {0};
+        cm_dataset *f[3] = {make((daily){"a.nc", u, NULL, CM_INT64, 3, 0, 2, 1}),
+                            make((daily){"b.nc", u, NULL, CM_INT64, 6, 1, 1, 2}),
+                            make((daily){"c.nc", u, NULL, CM_INT64, 2, 9, 1, 0})};
+        logged[0] = 0;
+        if (n >= 0)
+            fault_malloc_at(n);
+        int rc = cm_dataset_join(ctx, f, 3, &o, &out, &err);
+        bool fired = n >= 0 && fault_end();
+        drop(f, 3);
+        TAP_EQ(rc, fired ? CM_ENOMEM : 0);
+        if (rc == 0) {
+            check_times(out, (double[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 11);
+            double *tas = mem_doubles(ctx, out, "/tas", 11 * NLAT);
+            for (int i = 0; i < 11; i++)
+                for (int k = 0; k < NLAT; k++)
+                    TAP_OK(i == 7 || i == 8 ? isnan(tas[i * NLAT + k])
+                                            : tas[i * NLAT + k] == tas_at(i, k));
+            free(tas);
+            TAP_OK(strstr(logged, "2 duplicate steps are left out, the last one is kept: "
+                                  "2000-01-03T00:00:00 of a.nc (that of b.nc is kept)"));
+            TAP_OK(strstr(logged, "2 steps are missing and filled"));
+            int64_t filled = 0;
+            TAP_OK(cm_json_int64(cm_json_get(cm_dataset_join_report(out), "filled"), &filled));
+            TAP_EQ(filled, 2);
+        }
+        cm_dataset_free(out);
+        if (n >= 0 && !fired)
+            break;
+    }
+}
+
 /* Every allocation fails once: an error comes back, the sources are as they were. */
 static void memory_runs_out(void)
 {
@@ -527,6 +570,7 @@ int main(void)
     TAP_RUN(ten_thousand_files);
     TAP_RUN(random_files);
     TAP_RUN(groups_join_too);
+    TAP_RUN(steps_are_cut);
     TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();

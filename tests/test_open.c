@@ -124,7 +124,6 @@ static void contents(void)
         CASE("MM\0+\0\10", "a BigTIFF file"),
         CASE("SIMPLE  =                    T", "a FITS file"),
         CASE("\x1f\x8b\10\0", "gzip-compressed (decompress it first: gunzip FILE)"),
-        CASE("PK\3\4", "a zip archive"),
         CASE("\x28\xb5\x2f\xfd", "zstd-compressed"),
         CASE("%PDF-1.4", "a PDF document"),
         CASE("\x0e\x03\x13\x01", "an HDF4 file"),
@@ -155,6 +154,14 @@ static void contents(void)
     memcpy(tar + 257, "ustar", 5);
     put("thing", tar, sizeof tar);
     TAP_OK(has(open_uri("thing", NULL), "a tar archive"));
+    put("thing", "PK\3\4", 4);
+    TAP_OK(has(open_uri("thing", NULL), "CM_EDATA: ") &&
+           has(open_uri("thing", NULL), "a zip archive without its end"));
+    char none[22] = "PK\5\6";
+    put("thing", none, sizeof none);
+    TAP_OK(has(open_uri("thing", NULL), "CM_EUNSUP: ") &&
+           has(open_uri("thing", NULL), "a zip archive without a Zarr store"));
+    TAP_OK(has(open_uri("thing", "hdf5"), "a zip archive, not hdf5 as was asked for"));
 }
 
 /* The HDF5 signature at all the offsets where it may be. */

@@ -22,7 +22,7 @@ typedef struct kind {
     const char *name, *chunks, *shards, *codec;
     int format, durability;
     cm_save_mode mode;
-    bool overwrite, skip_empty;
+    bool overwrite, skip_empty, zip;
 } kind;
 
 static const kind kinds[] = {
@@ -31,9 +31,16 @@ static const kind kinds[] = {
     {"shards", "y=2,x=3", "y=4,x=6", "blosc:lz4:1:shuffle", 3, 1, CM_MODE_AUTO, false, false},
     {"spill", "y=7,x=1", NULL, "none", 3, 0, CM_MODE_SPILL, false, false},
     {"overwrite", "y=7,x=5", NULL, "none", 2, 0, CM_MODE_REREAD, true, false},
+    {"zip", "y=3,x=2", NULL, "zstd:1", 3, 2, CM_MODE_AUTO, false, false, true},
+    {"zip, overwrite", "y=7,x=5", NULL, "none", 2, 0, CM_MODE_SPILL, true, false, true},
 };
 
 static char root[256];
+
+static const char *target_of(const kind *k)
+{
+    return k->zip ? "target.zip" : "target";
+}
 
 static char *path_of(const char *name, char *path)
 {
@@ -121,7 +128,7 @@ static int save(const kind *k, const char *from, cm_error *err)
     o.overwrite = k->overwrite;
     o.skip_empty = k->skip_empty;
     path_of(from, source);
-    path_of("target", target);
+    path_of(target_of(k), target);
     const char *sources[] = {source};
     cm_error_clear(err);
     int r = cm_context_new(&co, &ctx, err);
@@ -158,13 +165,13 @@ static bool same_variable(cm_context *ctx, cm_dataset *a, cm_dataset *b, const c
 }
 
 /* Is the target a whole copy of the source? */
-static bool is_copy(cm_context *ctx, const char *from)
+static bool is_copy(cm_context *ctx, const kind *k, const char *from)
 {
     char path[512];
     cm_dataset *a = NULL, *b = NULL;
     cm_error err = {0};
     bool same = cm_dataset_open(ctx, path_of(from, path), NULL, &a, &err) == 0 &&
-                cm_dataset_open(ctx, path_of("target", path), NULL, &b, &err) == 0 &&
+                cm_dataset_open(ctx, path_of(target_of(k), path), NULL, &b, &err) == 0 &&
                 same_variable(ctx, a, b, "n", &err) && same_variable(ctx, a, b, "t", &err) &&
                 cm_group_ngroups(cm_dataset_root(b)) == 1;
     cm_dataset_free(a);
@@ -172,9 +179,13 @@ static bool is_copy(cm_context *ctx, const char *from)
     return same;
 }
 
-static void remove_target(void)
+static void remove_target(const kind *k)
 {
     char path[512];
+    if (k->zip) {
+        TAP_EQ(unlink(path_of("target.zip", path)), 0);
+        return;
+    }
     cm_store *s = NULL;
     cm_error err = {0};
     TAP_CALL(cm_store_open_local(NULL, path_of("target", path), 0, &s, &err), &err);
@@ -185,7 +196,7 @@ static void remove_target(void)
 static bool is_stranger(const char *name)
 {
     return name[0] != '.' && strcmp(name, "source") != 0 && strcmp(name, "old") != 0 &&
-           strcmp(name, "target") != 0;
+           strcmp(name, "target") != 0 && strcmp(name, "target.zip") != 0;
 }
 
 /* How many names are in the directory that do not belong there; they are removed. */
@@ -208,9 +219,9 @@ static int strangers(void)
 static bool check(cm_context *ctx, const kind *k, int r, const cm_error *err)
 {
     char path[512];
-    bool there = access(path_of("target", path), F_OK) == 0;
-    bool whole = there && is_copy(ctx, "source");
-    bool as_it_was = k->overwrite ? there && !whole && is_copy(ctx, "old") : !there;
+    bool there = access(path_of(target_of(k), path), F_OK) == 0;
+    bool whole = there && is_copy(ctx, k, "source");
+    bool as_it_was = k->overwrite ? there && !whole && is_copy(ctx, k, "old") : !there;
     int left = strangers();
     if (left && whole && r && strstr(err->message, "is left beside it")) /* of the old store */
         left = 0;
@@ -222,11 +233,11 @@ static void prepare(const kind *k)
 {
     char path[512];
     cm_error err = {0};
-    kind old = {"old", "y=2,x=2", NULL, "none", 3, 0, CM_MODE_AUTO, true, false};
+    kind old = {"old", "y=2,x=2", NULL, "none", 3, 0, CM_MODE_AUTO, true, false, k->zip};
     if (k->overwrite)
         TAP_CALL(save(&old, "old", &err), &err);
-    else if (access(path_of("target", path), F_OK) == 0)
-        remove_target();
+    else if (access(path_of(target_of(k), path), F_OK) == 0)
+        remove_target(k);
 }
 
 static void run_kind(cm_context *ctx, const kind *k, int os_errno)
@@ -255,7 +266,7 @@ static void run_kind(cm_context *ctx, const kind *k, int os_errno)
                    r ? cm_error_line(&err, line, sizeof line) : "no error");
         }
         char path[512];
-        dirty = k->overwrite || access(path_of("target", path), F_OK) == 0;
+        dirty = k->overwrite || access(path_of(target_of(k), path), F_OK) == 0;
     }
     printf("# %s: %lld %s, the save failed at %lld of them\n", k->name, (long long)n - 1,
            os_errno ? "calls" : "allocations", (long long)failed);
@@ -284,7 +295,7 @@ static void allocations(void)
 static void calls(void)
 {
     cm_context *ctx = plain_context();
-    static const int errnos[] = {EIO, ENOSPC, EACCES, EIO, ENOSPC};
+    static const int errnos[] = {EIO, ENOSPC, EACCES, EIO, ENOSPC, ENOSPC, EIO};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         run_kind(ctx, &kinds[i], errnos[i]);
     cm_context_free(ctx);

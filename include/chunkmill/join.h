@@ -40,26 +40,75 @@ CM_API void cm_select_options_init(cm_select_options *options);
 CM_API int cm_dataset_select(cm_context *ctx, cm_dataset *ds, const cm_select_options *options,
                              cm_dataset **out, cm_error *err) CM_MUST_CHECK;
 
+/* In which order datasets stand along the dimension. */
+typedef enum cm_join_order {
+    CM_ORDER_COORDINATE, /* by the values of its coordinate; as given where there is none */
+    CM_ORDER_GIVEN,
+    CM_ORDER_NAME /* by name, numbers in it by their value: day-2 before day-10 */
+} cm_join_order;
+
+/* Coordinate values out of order inside a file, or of files that lie inside of each other. */
+typedef enum cm_unsorted {
+    CM_UNSORTED_DEFAULT, /* refuse with CM_ORDER_COORDINATE, else keep */
+    CM_UNSORTED_REFUSE,
+    CM_UNSORTED_SORT, /* step by step */
+    CM_UNSORTED_KEEP  /* and say so */
+} cm_unsorted;
+
+/* The same coordinate value more than once. First and last: of the datasets as given, with
+ * CM_ORDER_NAME by name. */
+typedef enum cm_duplicates {
+    CM_DUPLICATES_REFUSE,
+    CM_DUPLICATES_FIRST,
+    CM_DUPLICATES_LAST,
+    CM_DUPLICATES_KEEP
+} cm_duplicates;
+
+/* Steps missing of an axis that is otherwise regular: whole numbers or times most of which are one
+ * distance apart (or one number of months), and all others a multiple of it. */
+typedef enum cm_gaps {
+    CM_GAPS_WARN,
+    CM_GAPS_REFUSE,
+    CM_GAPS_FILL, /* steps of fill values are put there */
+    CM_GAPS_IGNORE
+} cm_gaps;
+
 typedef struct cm_join_options {
     /* The dimension; NULL: the unlimited one, or the only one along which lengths or coordinate
      * values differ. */
     const char *concat;
     /* Take variables without that dimension from the first file without comparing them. */
     bool static_first;
+    cm_join_order order;
+    cm_unsorted unsorted;
+    cm_duplicates duplicates;
+    cm_gaps gaps;
 } cm_join_options;
 
 CM_API void cm_join_options_init(cm_join_options *options);
 
-/* n >= 1 datasets side by side along a dimension, ordered by its coordinate's values. The datasets
- * may differ in chunk shape, codec and byte order; they must not differ in variables, dtype, other
- * dimensions' lengths, packing (scale_factor, add_offset, _FillValue, missing_value, _Unsigned) or
- * calendar. Time coordinates whose reference date or unit differ are re-encoded exactly to the
- * first file's; attributes that differ otherwise: the first file's are kept and the differences
- * logged once. Without a coordinate variable the given order is kept. Raises CM_EJOIN naming both
- * files, the variable and the option that decides it; CM_EDATA, CM_EIO, CM_ENOMEM. */
+/* n >= 1 datasets side by side along a dimension, ordered by its coordinate's values unless the
+ * options say otherwise. The datasets may differ in chunk shape, codec and byte order; they must
+ * not differ in variables, dtype, other dimensions' lengths, packing (scale_factor, add_offset,
+ * _FillValue, missing_value, _Unsigned) or calendar. Time coordinates whose reference date or unit
+ * differ are re-encoded exactly to the first file's; attributes that differ otherwise: the first
+ * file's are kept and the differences logged once. Without a coordinate variable the given order is
+ * kept. What is left out, moved or filled is logged.
+ *
+ * Filled steps hold a variable's _FillValue or missing_value, else NaN or not-a-time; a variable
+ * that has none of these is refused. Their coordinates, and bounds that follow from them, are
+ * computed.
+ *
+ * Raises CM_EJOIN naming both files, the variable and the option that decides it; CM_EDATA, CM_EIO,
+ * CM_ELIMIT (too many steps to sort one by one), CM_ENOMEM. */
 CM_API int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                            const cm_join_options *options, cm_dataset **out,
                            cm_error *err) CM_MUST_CHECK;
+
+/* What cm_dataset_join did, borrowed from the dataset that it made; NULL for others. An object:
+ * "dimension", "order" ("coordinate", "given", "name"), "files", "steps", "duplicates" (values that
+ * were there more than once), "missing", "filled" (steps), "notes": lines for people. */
+CM_API const cm_json *cm_dataset_join_report(const cm_dataset *ds);
 
 #ifdef __cplusplus
 }

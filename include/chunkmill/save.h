@@ -44,12 +44,13 @@ typedef struct cm_save_options {
 
 CM_API void cm_save_options_init(cm_save_options *options);
 
-/* Make the plan. ds must outlive the cm_save. target: path or file:// URI of the store to make;
- * must not exist unless overwrite, and must not be (part of) a source. sources: URIs of what ds was
- * opened from, for that check. Raises CM_EINVAL (options; a misspelt dimension with the nearest
- * one; shards that are no multiple of the chunks), CM_EEXIST, CM_ELIMIT (a chunk or shard that does
- * not fit into memory, with the smallest that would), CM_ENOSPC (scratch), CM_EPERM, CM_EUNSUP (a
- * type that the target version cannot hold, an unreadable variable). */
+/* Make the plan. ds must outlive the cm_save. target: path or file:// URI of the store to make, a
+ * zip archive when it ends with ".zip"; must not exist unless overwrite, and must not be (part of)
+ * a source. sources: URIs of what ds was opened from, for that check. Raises CM_EINVAL (options; a
+ * misspelt dimension with the nearest one; shards that are no multiple of the chunks), CM_EEXIST,
+ * CM_ELIMIT (a chunk or shard that does not fit into memory, with the smallest that would),
+ * CM_ENOSPC (scratch), CM_EPERM, CM_EUNSUP (a type that the target version cannot hold, an
+ * unreadable variable). */
 CM_API int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources,
                         size_t nsources, const char *target, const cm_save_options *options,
                         cm_save **out, cm_error *err) CM_MUST_CHECK;

@@ -15,20 +15,33 @@
 extern "C" {
 #endif
 
+/* Called with a line for people. */
+typedef struct cm_virtual_options_note {
+    void (*fn)(void *user, const char *line);
+    void *user;
+} cm_virtual_options_note;
+
 typedef struct cm_virtualize_options {
-    bool parquet;              /* else JSON */
-    uint64_t inline_nbytes;    /* chunks below so many bytes are written into the references; 512 */
-    int64_t record_size;       /* Parquet: references in a file; 100000 */
-    bool overwrite;            /* replace the target if it is there */
+    bool parquet;           /* else JSON */
+    uint64_t inline_nbytes; /* chunks below so many bytes are written into the references; 512 */
+    int64_t record_size;    /* Parquet: references in a file; 0: as those that are appended to, else
+                               100000 */
+    bool overwrite;         /* replace the target if it is there */
+    bool append; /* ds is the target as it is now joined with more: Parquet files of references
+                    that stay as they are become the new ones' too; with overwrite */
     const char *const *rebase; /* "OLD=NEW": source names (of a dataset that is itself references)
                                   that begin with OLD begin with NEW instead */
     size_t nrebase;
+    const char *materialize;      /* chunks that references cannot say are rewritten into files in
+                                     this directory, one file a variable; NULL: they are refused */
+    cm_virtual_options_note note; /* of each such variable: how many, and why */
 } cm_virtualize_options;
 
 CM_API void cm_virtualize_options_init(cm_virtualize_options *options);
 
 typedef struct cm_virtualize_stats {
-    int64_t variables, references, inlined, sources;
+    int64_t variables, references, inlined, sources, rewritten;
+    int64_t kept; /* Parquet files of references that were there and stay as they are */
 } cm_virtualize_stats;
 
 /* Write references to the chunks of ds. sources: names of what ds was opened from, which the target
@@ -37,7 +50,8 @@ typedef struct cm_virtualize_stats {
  * whole. Raises CM_EUNSUP naming file and variable for what the format cannot express (codecs,
  * chunk shapes or byte orders that differ along the joined axis, a file that ends inside a chunk
  * and is not the last, filter masks, codecs without a numcodecs counterpart, values that are
- * changed on reading), CM_EEXIST, and what opening, reading and writing raise. stats may be NULL.
+ * changed on reading), which materialize rewrites instead, CM_EEXIST, and what opening, reading and
+ * writing raise. stats may be NULL.
  */
 CM_API int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources,
                          size_t nsources, const char *target, const cm_virtualize_options *options,

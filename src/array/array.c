@@ -118,9 +118,18 @@ cm_read_cost cm_array_cost(cm_array *a)
     return a->vt->cost(a);
 }
 
+int cm_array_resolve(cm_array *a, cm_array **out, cm_error *err)
+{
+    int r = 0;
+    while (r == 0 && a->vt->resolve)
+        r = a->vt->resolve(a, &a, err);
+    *out = a;
+    return r;
+}
+
 const cm_array *cm_array_leaf(const cm_array *a)
 {
-    while (a->vt->first)
-        a = a->vt->first(a);
+    for (const cm_array *first; a->vt->first && (first = a->vt->first(a));)
+        a = first;
     return a;
 }

@@ -76,6 +76,10 @@ typedef struct cm_array_vt {
     /* The first of the arrays that it is made of; NULL for leaves. */
     cm_array *(*first)(const cm_array *a);
 
+    /* Stands for an array that is opened when it is wanted: open it. *out is borrowed. NULL for all
+     * others. Its first() is the same, or NULL where that fails. */
+    int (*resolve)(cm_array *a, cm_array **out, cm_error *err);
+
     /* first() has the same chunks at the same places of the grid; what lies beyond it is fill. */
     bool first_is_whole;
 } cm_array_vt;
@@ -106,6 +110,10 @@ int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_s
                   cm_error *err);
 cm_axis_grid cm_array_grid(const cm_array *a, int axis);
 cm_read_cost cm_array_cost(cm_array *a);
+
+/* The array that a stands for, opened if need be; a itself for all but such. *out is borrowed.
+ * Whoever looks at how an array is made asks this first. */
+int cm_array_resolve(cm_array *a, cm_array **out, cm_error *err);
 
 /* The first leaf of a composition; a itself when it is one. */
 const cm_array *cm_array_leaf(const cm_array *a);

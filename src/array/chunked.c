@@ -412,6 +412,11 @@ int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out,
     return c->table->locate(c->table, coord, out, err);
 }
 
+bool cm_chunked_unpacks(const cm_array *a)
+{
+    return as_chunked(a)->unpack != NULL;
+}
+
 cm_store *cm_chunked_store(const cm_array *a)
 {
     return as_chunked(a)->store;
@@ -430,6 +435,19 @@ cm_object_version cm_chunked_version(const cm_array *a)
 const cm_table *cm_chunked_table(const cm_array *a)
 {
     return as_chunked(a)->table;
+}
+
+void cm_chunked_want(const cm_array *a)
+{
+    const cm_table *t = ((const chunked *)a)->table;
+    if (t->want)
+        t->want(t);
+}
+
+const char *cm_chunked_guard(const cm_array *a, cm_object_version *version)
+{
+    *version = ((const chunked *)a)->guard;
+    return ((const chunked *)a)->guard_key;
 }
 
 int cm_chunked_check(const cm_array *base, cm_error *err)

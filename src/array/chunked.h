@@ -15,7 +15,8 @@ typedef enum cm_where {
     CM_AT_OBJECT,  /* the whole object `key` of the store, which may be absent (reads as fill) */
     CM_AT_WHOLE,   /* the same, and it must be there */
     CM_AT_RANGE,   /* [offset, offset + nbytes) of key; must be there */
-    CM_AT_MEMORY   /* the nbytes at inline_data */
+    CM_AT_MEMORY   /* the nbytes at inline_data; offset: where they also are in the array's own
+                      object, 0: not known */
 } cm_where;
 
 typedef struct cm_location {
@@ -35,6 +36,9 @@ typedef struct cm_table {
     void (*free)(struct cm_table *t);
     /* Most bytes of a chunk as stored, for planners; NULL where the table does not know. */
     uint64_t (*max_nbytes)(const struct cm_table *t);
+    /* Its index will be asked for soon: those of one object that are wanted together may be fetched
+     * together. A hint; NULL where it would say nothing. */
+    void (*want)(const struct cm_table *t);
 } cm_table;
 
 typedef struct cm_chunked_spec {
@@ -73,11 +77,14 @@ bool cm_array_is_chunked(const cm_array *a);
 const cm_chain *cm_chunked_chain(const cm_array *a);
 const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for sharded ones) */
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
+void cm_chunked_want(const cm_array *a); /* see cm_table */
 cm_store *cm_chunked_store(const cm_array *a);
+bool cm_chunked_unpacks(const cm_array *a); /* has the spec an unpack? */
 
 /* Is the array still what was opened? Looks at its guard. Raises CM_ECHANGED, and what stat raises.
  */
 int cm_chunked_check(const cm_array *a, cm_error *err);
+const char *cm_chunked_guard(const cm_array *a, cm_object_version *version); /* NULL: none */
 const char *cm_chunked_key(const cm_array *a);
 cm_object_version cm_chunked_version(const cm_array *a); /* of that object */
 const cm_table *cm_chunked_table(const cm_array *a);
@@ -93,8 +100,9 @@ int cm_table_new_strided(int ndim, uint64_t offset, const int64_t *strides, uint
 bool cm_table_is_strided(const cm_table *t, uint64_t *offset, const int64_t **strides,
                          uint64_t *nbytes_limit);
 
-/* A compact dataset: its bytes (copied). */
-int cm_table_new_memory(const void *data, size_t nbytes, cm_table **out, cm_error *err);
+/* A compact dataset: its bytes (copied), and where they begin in the spec's key, 0: not known. */
+int cm_table_new_memory(const void *data, size_t nbytes, uint64_t at, cm_table **out,
+                        cm_error *err);
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
  * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than

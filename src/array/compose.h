@@ -38,6 +38,13 @@ int cm_array_map(cm_array *src, cm_dtype to, cm_map_fn apply, void *state,
 /* The array that a was made of by cm_array_map, borrowed; NULL when a is not such an array. */
 cm_array *cm_array_map_source(const cm_array *a);
 
+/* An array of one value, fill (dtype.size bytes; for CM_STRING a cm_string), that nobody stores.
+ * chunk: what its grid says, ndim lengths >= 1; NULL: the whole. Raises CM_EINVAL, CM_ENOMEM. */
+int cm_array_blank(cm_dtype dtype, int ndim, const int64_t *shape, const int64_t *chunk,
+                   const void *fill, const char *label, const char *path, cm_array **out,
+                   cm_error *err);
+bool cm_array_is_blank(const cm_array *a);
+
 /* What a composite is made of, borrowed. parts: false when a is no concatenation; begins: n + 1
  * positions along axis. subset: the array that a is a box of, and where it starts; NULL when a is
  * none.

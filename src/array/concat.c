@@ -215,16 +215,6 @@ static int joined_axis(concat *c, cm_error *err)
     return 0;
 }
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 static bool same_grid(const cm_axis_grid *a, const axis_cuts *b)
 {
     if (a->ncuts != b->ncuts)
@@ -242,7 +232,7 @@ static int common_cuts(concat *c, int axis, const cm_axis_grid *other, cm_error 
     const int64_t length = c->base.shape[axis];
     if (mine->ncuts == 0 && other->ncuts == 0) {
         int64_t lcm;
-        int64_t step = mine->size / gcd(mine->size, other->size);
+        int64_t step = mine->size / cm_gcd_i64(mine->size, other->size);
         if (!cm_mul_i64(step, other->size, &lcm) || lcm > length)
             lcm = cm_max_i64(length, 1);
         mine->size = lcm;

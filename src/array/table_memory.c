@@ -9,6 +9,7 @@
 typedef struct memory_table {
     cm_table base;
     size_t nbytes;
+    uint64_t at;
     char data[];
 } memory_table;
 
@@ -18,7 +19,7 @@ static int locate(const cm_table *t, const int64_t *coord, cm_location *out, cm_
     (void)coord, (void)err;
     out->where = CM_AT_MEMORY;
     out->key[0] = 0;
-    out->offset = 0;
+    out->offset = m->at;
     out->nbytes = m->nbytes;
     out->skip_mask = 0;
     out->inline_data = m->data;
@@ -35,13 +36,14 @@ static uint64_t max_nbytes(const cm_table *t)
     return ((const memory_table *)t)->nbytes;
 }
 
-int cm_table_new_memory(const void *data, size_t nbytes, cm_table **out, cm_error *err)
+int cm_table_new_memory(const void *data, size_t nbytes, uint64_t at, cm_table **out, cm_error *err)
 {
     memory_table *m = cm_calloc(1, sizeof *m + nbytes, err);
     if (!m)
         return CM_ENOMEM;
     m->base = (cm_table){locate, free_memory, max_nbytes};
     m->nbytes = nbytes;
+    m->at = at;
     if (nbytes)
         memcpy(m->data, data, nbytes);
     *out = &m->base;

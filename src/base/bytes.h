@@ -108,5 +108,15 @@ static inline int64_t cm_ceil_div(int64_t a, int64_t b)
 {
     return a / b + (a % b != 0);
 }
+/* The greatest common divisor of a, b >= 0; the other one when one is 0. */
+static inline int64_t cm_gcd_i64(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
 
 #endif

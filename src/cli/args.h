@@ -20,13 +20,13 @@ typedef struct cm_cli_args {
     cm_cli_list vars, skip, isel, sel;
     const char *group, *unpack, *format;
     /* several sources */
-    const char *files_from, *concat, *static_rule;
+    const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
     /* save */
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
     int dry_run, overwrite;
     /* virtualize */
-    const char *references, *append;
+    const char *references, *append, *materialize;
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;
@@ -119,8 +119,40 @@ typedef struct cm_cli_option {
          false,                                                                                    \
          CM_CLI_AT(concat),                                                                        \
          "DIM",                                                                                    \
-         "dimension along which sources join, ordered by its coordinate's values; default: the "   \
-         "unlimited one"},                                                                         \
+         "dimension along which sources join; default: the unlimited one"},                        \
+        {CM_CLI_CHOICE,                                                                            \
+         "order",                                                                                  \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(order),                                                                         \
+         "coordinate|given|name",                                                                  \
+         "order of the sources: by the values of the dimension's coordinate (default), as they "   \
+         "are "                                                                                    \
+         "given, or by name, day-2 before day-10"},                                                \
+        {CM_CLI_CHOICE,                                                                            \
+         "unsorted",                                                                               \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(unsorted),                                                                      \
+         "refuse|sort|keep",                                                                       \
+         "sources whose coordinate is not sorted or that lie inside of each other: refuse them "   \
+         "(default), sort step by step, or keep (default unless ordered by coordinate)"},          \
+        {CM_CLI_CHOICE,                                                                            \
+         "duplicates",                                                                             \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(duplicates),                                                                    \
+         "refuse|first|last|keep",                                                                 \
+         "the same coordinate value twice: refuse (default), keep that of the source given first " \
+         "or last, or keep both"},                                                                 \
+        {CM_CLI_CHOICE,                                                                            \
+         "gaps",                                                                                   \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(gaps),                                                                          \
+         "warn|refuse|fill|ignore",                                                                \
+         "steps missing of an otherwise regular coordinate: warn (default), refuse, fill with "    \
+         "missing values, or ignore"},                                                             \
         {CM_CLI_CHOICE,                                                                            \
          "static",                                                                                 \
          0,                                                                                        \
@@ -136,7 +168,7 @@ typedef struct cm_cli_option {
 
 #define CM_CLI_FORMAT_OPTION                                                                       \
     {                                                                                              \
-        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",                 \
+        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",        \
             "take sources for this format instead of looking at their content"                     \
     }
 

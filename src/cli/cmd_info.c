@@ -1,4 +1,4 @@
-/* cli/cmd_info.c: chunkmill info URI.
+/* cli/cmd_info.c: chunkmill info URI...
  *
  * A variable that cannot be read is shown with its reason and is no failure: info is what one runs
  * to find that out.
@@ -36,13 +36,55 @@ static int list_chunks(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_
     return ret;
 }
 
+static bool is_joined(const cm_cli_args *a)
+{
+    return a->noperands > 1 || a->files_from || a->order || a->unsorted || a->duplicates || a->gaps;
+}
+
+static int show(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_error *err)
+{
+    cm_error worst;
+    cm_error_clear(&worst);
+    int ret = check_names(cli, ds, g, err);
+    if (ret == 0 && cli->args.chunk_list)
+        ret = list_chunks(cli, ds, g, err);
+    else if (ret == 0 && cli->args.json)
+        ret = cm_cli_info_json(cli, ds, g, &worst, err);
+    else if (ret == 0)
+        ret = cm_cli_info_text(cli, ds, g, &worst, err);
+    if (ret == 0 && worst.code) { /* --chunks could not count what it was asked to */
+        *err = worst;
+        cm_error_object(err, cm_dataset_uri(ds));
+        ret = worst.code;
+    }
+    return ret;
+}
+
+/* Of several sources each must be readable, as for rechunk; --group and --vars apply to each. */
+static int show_joined(cm_cli *cli, cm_error *err)
+{
+    cm_cli_sources sources = {0};
+    int ret = cm_cli_sources_list(cli, cli->args.noperands, &sources, err);
+    if (ret == 0)
+        ret = cm_cli_sources_open(cli, &sources, err);
+    if (ret == 0)
+        ret = show(cli, sources.dataset, cm_dataset_root(sources.dataset), err);
+    cm_cli_sources_free(&sources);
+    return ret;
+}
+
 static int run(cm_cli *cli, cm_error *err)
 {
     cm_dataset *ds = NULL;
-    cm_error worst;
     const cm_group *g;
-    cm_error_clear(&worst);
     int ret = cm_cli_begin(cli, 0, err);
+    if (ret == 0 && is_joined(&cli->args))
+        return show_joined(cli, err);
+    if (ret == 0 && cli->args.noperands == 0) {
+        cm_error_set(err, CM_EINVAL, "needs %s", cli->command->operands);
+        cm_error_hint(err, "chunkmill %s --help", cli->command->name);
+        return CM_EINVAL;
+    }
     if (ret == 0)
         ret = cm_cli_open(cli, cli->args.operands[0], &ds, err);
     if (ret < 0)
@@ -55,18 +97,7 @@ static int run(cm_cli *cli, cm_error *err)
         cm_error_object(err, cli->args.operands[0]);
         goto out;
     }
-    ret = check_names(cli, ds, g, err);
-    if (ret == 0 && cli->args.chunk_list)
-        ret = list_chunks(cli, ds, g, err);
-    else if (ret == 0 && cli->args.json)
-        ret = cm_cli_info_json(cli, ds, g, &worst, err);
-    else if (ret == 0)
-        ret = cm_cli_info_text(cli, ds, g, &worst, err);
-    if (ret == 0 && worst.code) { /* --chunks could not count what it was asked to */
-        *err = worst;
-        cm_error_object(err, cli->args.operands[0]);
-        ret = worst.code;
-    }
+    ret = show(cli, ds, g, err);
 out:
     cm_dataset_free(ds);
     return ret;
@@ -81,8 +112,11 @@ static const cm_cli_option options[] = {
      "instead of the tree: coordinate, offset, length, filter mask and key of every present chunk, "
      "one a line"},
     {CM_CLI_COMMAS, "vars", 0, false, CM_CLI_AT(vars), "a,b", "only these variables"},
+    {CM_CLI_COMMAS, "skip", 0, false, CM_CLI_AT(skip), "a,b",
+     "of several sources, leave these variables out; needed for those that cannot be read"},
     {CM_CLI_TEXT, "group", 0, false, CM_CLI_AT(group), "/path", "only this group and those below"},
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_JOIN_OPTIONS,
     CM_CLI_RESOURCE_OPTIONS,
     CM_CLI_TALK_OPTIONS,
 };
@@ -90,19 +124,20 @@ static const cm_cli_option options[] = {
 static const cm_cli_example examples[] = {
     {"what is in a file", "chunkmill info tas_2001.nc"},
     {"how the chunks lie in it", "chunkmill info --chunk-list tas tas_2001.nc"},
+    {"what many files are together", "chunkmill info tas_*.nc --concat time"},
     {"names and shapes for a script", "chunkmill info --json tas_2001.nc"},
     {0}};
 
 const cm_cli_command cm_cli_info = {
     .name = "info",
-    .operands = "URI",
+    .operands = "URI...",
     .summary = "show groups, dimensions, variables, chunks, codecs and attributes",
     .text = "Like ncdump -h and h5dump -pH in one, for every format that chunkmill reads. One-"
             "dimensional coordinates are shown with first and last value and step, times decoded "
             "with their calendar. Other data are not read.\n\nA variable that cannot be read is "
-            "shown with the reason.",
-    .min_operands = 1,
-    .max_operands = 1,
+            "shown with the reason. Several sources are joined, and what the join did is said.",
+    .min_operands = 0,
+    .max_operands = (size_t)-1,
     .options = options,
     .examples = examples,
     .run = run};

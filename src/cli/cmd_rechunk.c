@@ -30,8 +30,10 @@ static const char *path_of(const char *uri)
 
 static bool ends_as_other_format(const char *name)
 {
-    static const char *const endings[] = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5", ".zip"};
+    static const char *const endings[] = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5"};
     size_t n = strlen(name);
+    if (n > 5 && strcasecmp(name + n - 5, ".zip/") == 0)
+        return true; /* a file or a directory? */
     while (n > 0 && name[n - 1] == '/')
         n--;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
@@ -58,8 +60,9 @@ static int check_name(cm_cli *cli, const char *target, cm_error *err)
         cm_error_set(err, CM_EINVAL, "the last name is where the new Zarr store goes");
         cm_error_hint(err, "lengths are parted by commas: --chunks time=365,lat=10");
     } else if (ends_as_other_format(target)) {
-        cm_error_set(err, CM_EINVAL, "%s writes Zarr, which is a directory", cli->command->name);
-        cm_error_hint(err, "give it another name, such as NAME.zarr");
+        cm_error_set(err, CM_EINVAL, "%s writes Zarr, a directory or a zip archive",
+                     cli->command->name);
+        cm_error_hint(err, "give it another name, such as NAME.zarr or NAME.zarr.zip");
     } else {
         return 0;
     }
@@ -74,8 +77,10 @@ static int check_target(cm_cli *cli, const char *target, cm_error *err)
     cm_error why;
     if (stat(path_of(target), &st) != 0)
         return check_name(cli, target, err);
-    if (S_ISDIR(st.st_mode))
-        return 0;
+    size_t n = strlen(target);
+    bool archive = n > 4 && strcasecmp(target + n - 4, ".zip") == 0;
+    if (S_ISDIR(st.st_mode) || archive)
+        return 0; /* what may be replaced, and when, the save says */
     if (cm_dataset_open(cli->ctx, target, NULL, &ds, &why) == 0)
         cm_error_set(err, CM_EINVAL,
                      "the last name is where the new Zarr store goes, but this is a %s file",
@@ -115,7 +120,7 @@ static void fill_options(const cm_cli_args *args, cm_save_options *o)
                                                                 : 2;
 }
 
-static void put_json(cm_cli *cli, const char *target, const cm_save *save,
+static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, const cm_save *save,
                      const cm_save_stats *stats, double seconds)
 {
     cm_cli_json json;
@@ -134,6 +139,7 @@ static void put_json(cm_cli *cli, const char *target, const cm_save *save,
     for (size_t i = 0; cm_save_warning(save, i); i++)
         cm_cli_json_string(&json, cm_save_warning(save, i));
     cm_cli_json_close(&json, ']');
+    cm_cli_join_json(s->report, &json);
     cm_cli_json_key(&json, "plan");
     cm_cli_json_value(&json, cm_save_describe(save));
     if (stats) {
@@ -201,9 +207,11 @@ static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target
         cm_cli_warn(cli, "%s", cm_save_warning(save, i));
     if (cli->args.dry_run) {
         if (cli->args.json)
-            put_json(cli, target, save, NULL, 0);
-        else
+            put_json(cli, s, target, save, NULL, 0);
+        else {
+            cm_cli_join_text(s->report, &cli->out);
             cm_cli_plan_text(&cli->out, target, cm_save_describe(save));
+        }
         goto out;
     }
     ret = cm_save_run(save, 0, cm_save_ntasks(save), err);
@@ -214,7 +222,7 @@ static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target
     seconds = cm_cli_now() - cli->started;
     cm_save_get_stats(save, &stats);
     if (cli->args.json)
-        put_json(cli, target, save, &stats, seconds);
+        put_json(cli, s, target, save, &stats, seconds);
     put_summary(cli, target, &stats, seconds);
 out:
     cm_save_free(save);
@@ -296,11 +304,13 @@ const cm_cli_command cm_cli_rechunk = {
     .alias = "convert",
     .operands = "SRC... DST",
     .summary = "read anything, write Zarr with the chunks one wants; several sources are joined",
-    .text = "Reads NetCDF-3, NetCDF-4, HDF5 or Zarr and writes one Zarr store. The plan is made "
-            "first and is printable; every source chunk is read as few times as the memory allows, "
-            "and every target object is written once.\n\nDST appears only when it is whole: after "
-            "an error or Ctrl-C nothing is left under its name. Arrays below 1 MB, and "
-            "1-D coordinates and bounds up to 16 MiB, are one chunk unless named with VAR:.",
+    .text =
+        "Reads NetCDF-3, NetCDF-4, HDF5 or Zarr and writes one Zarr store. The plan is made "
+        "first and is printable; every source chunk is read as few times as the memory allows, "
+        "and every target object is written once.\n\nDST appears only when it is whole: after "
+        "an error or Ctrl-C nothing is left under its name. One that ends with .zip becomes a zip "
+        "archive. Arrays below 1 MB, and "
+        "1-D coordinates and bounds up to 16 MiB, are one chunk unless named with VAR:.",
     .min_operands = 1,
     .max_operands = (size_t)-1,
     .options = options,

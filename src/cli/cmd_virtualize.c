@@ -44,7 +44,7 @@ static int list_sources(cm_cli *cli, const char *target, cm_cli_sources *s, cm_e
     return cm_cli_sources_list(cli, cli->args.noperands - 1, s, err);
 }
 
-static void put_json(cm_cli *cli, const char *target, bool parquet,
+static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, bool parquet,
                      const cm_virtualize_stats *stats, double seconds)
 {
     cm_cli_json json;
@@ -60,13 +60,23 @@ static void put_json(cm_cli *cli, const char *target, bool parquet,
     cm_cli_json_int(&json, stats->references);
     cm_cli_json_key(&json, "inlined");
     cm_cli_json_int(&json, stats->inlined);
+    cm_cli_json_key(&json, "kept");
+    cm_cli_json_int(&json, stats->kept);
+    cm_cli_json_key(&json, "rewritten");
+    cm_cli_json_int(&json, stats->rewritten);
     cm_cli_json_key(&json, "sources");
     cm_cli_json_int(&json, stats->sources);
+    cm_cli_join_json(s->report, &json);
     cm_cli_json_key(&json, "seconds");
     cm_cli_json_double(&json, (double)(int64_t)(seconds * 1000) / 1000);
     cm_cli_json_key(&json, "peak_memory");
     cm_cli_json_uint(&json, cm_cli_peak_memory());
     cm_cli_json_close(&json, '}');
+}
+
+static void note(void *user, const char *line)
+{
+    cm_cli_note(user, "%s", line);
 }
 
 static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
@@ -76,6 +86,9 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     cm_virtualize_options_init(&options);
     size_t skip = cli->args.append ? 1 : 0; /* the target itself */
     options.overwrite = cli->args.overwrite > 0;
+    options.append = cli->args.append != NULL;
+    options.materialize = cli->args.materialize;
+    options.note = (cm_virtual_options_note){note, cli};
     options.rebase = cm_cli_list_items(&cli->args.rebase);
     options.nrebase = cli->args.rebase.n;
     if (cli->args.inline_nbytes)
@@ -93,13 +106,13 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     double seconds = cm_cli_now() - cli->started;
     char peak[16];
     if (cli->args.json)
-        put_json(cli, target, options.parquet, &stats, seconds);
+        put_json(cli, s, target, options.parquet, &stats, seconds);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
-                "%s: %" PRId64 " references (%" PRId64 " with their bytes) of %" PRId64
+                "%s: %" PRId64 "%s references (%" PRId64 " with their bytes) of %" PRId64
                 " variables to %" PRId64 " files, %.2f s, peak memory %s",
-                target, stats.references, stats.inlined, stats.variables, stats.sources, seconds,
-                peak);
+                target, stats.references, stats.kept ? " new" : "", stats.inlined, stats.variables,
+                stats.sources, seconds, peak);
     return 0;
 }
 
@@ -139,9 +152,11 @@ static const cm_cli_option options[] = {
     {CM_CLI_FLAG, "no-inline", 0, false, CM_CLI_AT(no_inline), NULL,
      "refer to every chunk, however small"},
     {CM_CLI_COUNT, "record-size", 0, false, CM_CLI_AT(record_size), "N",
-     "references in one Parquet file; default 100000"},
+     "references in one Parquet file; default 100000, with --append as before"},
     {CM_CLI_TEXT, "append", 0, false, CM_CLI_AT(append), "DIM",
-     "DST is there: join it with the sources along DIM and replace it"},
+     "DST is there: join it with the sources along DIM; of Parquet only what is new is written"},
+    {CM_CLI_TEXT, "materialize", 0, false, CM_CLI_AT(materialize), "DIR",
+     "rewrite the chunks that references cannot say into files in DIR, and refer to them there"},
     {CM_CLI_WORDS, "rebase", 0, false, CM_CLI_AT(rebase), "OLD=NEW",
      "SRC is references: files whose names begin with OLD are now under NEW; repeatable"},
     {CM_CLI_FLAG, "overwrite", 0, false, CM_CLI_AT(overwrite), NULL,
@@ -157,6 +172,8 @@ static const cm_cli_example examples[] = {
     {"a file as a Zarr store, without copying it", "chunkmill virtualize tas_2001.nc tas.json"},
     {"the same in Parquet, for many references", "chunkmill virtualize tas_2001.nc tas.parq"},
     {"from one form to the other", "chunkmill virtualize tas.json copy.parq"},
+    {"files of which some do not fit: their chunks are rewritten beside the references",
+     "chunkmill virtualize tas_*.nc tas.json --concat time --materialize tas.chunks"},
     {"only the coordinates of several files, joined",
      "chunkmill virtualize tas_*.nc axes.json --skip tas --concat time"},
     {0}};
@@ -172,8 +189,9 @@ const cm_cli_command cm_cli_virtualize = {
         "dataset.\n\nWhat references cannot say is refused, naming file and variable: files that "
         "differ in codec, chunk shape or byte order, one that ends inside a chunk and is not the "
         "last, filter masks, codecs that no other reader has. Variables up to 1 MiB of that kind "
-        "and dimension coordinates are written into the references. chunkmill rechunk copies "
-        "what cannot be referred to.\n\nThe references record size and time of change of every "
+        "and dimension coordinates are written into the references. With --materialize DIR only "
+        "the chunks that do not fit are rewritten, into files in DIR.\n\nThe references record "
+        "size and time of change of every "
         "file; chunkmill verify finds those that changed or are gone.",
     .min_operands = 1,
     .max_operands = (size_t)-1,

@@ -7,6 +7,7 @@
 
 #include "cli/celltext.h"
 #include "cli/info.h"
+#include "cli/sources.h"
 
 typedef struct writer {
     cm_cli *cli;
@@ -219,6 +220,7 @@ int cm_cli_info_json(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_er
     cm_cli_json_string(&w.json, cm_dataset_uri(ds));
     cm_cli_json_key(&w.json, "format");
     cm_cli_json_string(&w.json, cm_dataset_format(ds));
+    cm_cli_join_json(cm_dataset_join_report(ds), &w.json);
     cm_cli_json_key(&w.json, "root");
     int ret = put_group(&w, g, err);
     cm_cli_json_close(&w.json, '}');

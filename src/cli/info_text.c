@@ -20,6 +20,7 @@
 #include "cli/celltext.h"
 #include "cli/info.h"
 #include "cli/sizes.h"
+#include "cli/sources.h"
 
 enum { MOST_ITEMS = 24 }; /* of an attribute's list, without --verbose */
 
@@ -304,5 +305,6 @@ int cm_cli_info_text(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_er
     cm_cli_out_text(p.out, ": ");
     cm_cli_out_name(p.out, cm_dataset_format(ds));
     cm_cli_out_char(p.out, '\n');
+    cm_cli_join_text(cm_dataset_join_report(ds), p.out);
     return put_group(&p, g, true, err);
 }

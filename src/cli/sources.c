@@ -183,12 +183,40 @@ static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return ret;
 }
 
+/* The place of text among "a|b|c"; 0 when it is NULL. */
+static int choice_of(const char *text, const char *const *choices)
+{
+    int i = 0;
+    while (text && choices[i] && strcmp(text, choices[i]) != 0)
+        i++;
+    return text ? i : 0;
+}
+
+static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
+{
+    static const char *const orders[] = {"coordinate", "given", "name", NULL};
+    static const char *const unsorted[] = {"", "refuse", "sort", "keep", NULL};
+    static const char *const duplicates[] = {"refuse", "first", "last", "keep", NULL};
+    static const char *const gaps[] = {"warn", "refuse", "fill", "ignore", NULL};
+    cm_join_options_init(o);
+    o->concat = args->concat;
+    o->static_first = args->static_rule != NULL;
+    o->order = (cm_join_order)choice_of(args->order, orders);
+    o->unsorted = (cm_unsorted)choice_of(args->unsorted, unsorted);
+    o->duplicates = (cm_duplicates)choice_of(args->duplicates, duplicates);
+    o->gaps = (cm_gaps)choice_of(args->gaps, gaps);
+}
+
+static bool joins(const cm_cli *cli, const cm_cli_sources *s)
+{
+    const cm_cli_args *a = &cli->args;
+    return s->names.n > 1 || a->unsorted || a->duplicates || a->gaps;
+}
+
 static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
     cm_join_options options;
-    cm_join_options_init(&options);
-    options.concat = cli->args.concat;
-    options.static_first = cli->args.static_rule != NULL;
+    fill_join_options(&cli->args, &options);
     int ret = cm_dataset_join(cli->ctx, s->opened, s->names.n, &options, &s->joined, err);
     if (ret < 0)
         return ret;
@@ -197,6 +225,7 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
         s->opened[i] = NULL;
     }
     s->dataset = s->joined;
+    s->report = cm_dataset_join_report(s->joined);
     return 0;
 }
 
@@ -230,7 +259,7 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     if (ret < 0)
         return ret;
     s->dataset = s->opened[0];
-    if (s->names.n > 1) {
+    if (joins(cli, s)) {
         ret = join(cli, s, err);
         if (ret < 0)
             return ret;
@@ -238,6 +267,43 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     if (cli->args.isel.n || cli->args.sel.n)
         return select_range(cli, s, err);
     return 0;
+}
+
+void cm_cli_join_json(const cm_json *report, cm_cli_json *json)
+{
+    if (!report)
+        return;
+    cm_cli_json_key(json, "join");
+    cm_cli_json_value(json, report);
+}
+
+static void put_notes(const cm_json *report, cm_cli_out *out)
+{
+    const cm_json *notes = cm_json_get(report, "notes");
+    for (size_t i = 0; i < cm_json_count(notes); i++) {
+        cm_cli_out_spaces(out, 4);
+        cm_cli_out_name(out, cm_json_string(cm_json_at(notes, i)));
+        cm_cli_out_char(out, '\n');
+    }
+}
+
+void cm_cli_join_text(const cm_json *r, cm_cli_out *out)
+{
+    int64_t files = 0, steps = 0;
+    if (!r)
+        return;
+    const char *dimension = cm_json_string(cm_json_get(r, "dimension"));
+    const char *order = cm_json_string(cm_json_get(r, "order"));
+    (void)!cm_json_int64(cm_json_get(r, "files"), &files);
+    (void)!cm_json_int64(cm_json_get(r, "steps"), &steps);
+    cm_cli_out_format(out, "joined: %lld source%s along %s (%s), %lld steps\n", (long long)files,
+                      files == 1 ? "" : "s", dimension ? dimension : "?",
+                      !order                        ? "?"
+                      : strcmp(order, "given") == 0 ? "in the order given"
+                      : strcmp(order, "name") == 0  ? "by name"
+                                                    : "by coordinate value",
+                      (long long)steps);
+    put_notes(r, out);
 }
 
 void cm_cli_sources_free(cm_cli_sources *s)

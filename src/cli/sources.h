@@ -3,12 +3,14 @@
 #define CM_CLI_SOURCES_H
 
 #include "cli/cli.h"
+#include "cli/jsonout.h"
 
 typedef struct cm_cli_sources {
     cm_cli_list names;
     cm_dataset **opened; /* names.n of them */
     cm_dataset *joined, *selected;
-    cm_dataset *dataset; /* what is to be read: one of the above */
+    cm_dataset *dataset;   /* what is to be read: one of the above */
+    const cm_json *report; /* what the join did, or NULL; joined's */
 } cm_cli_sources;
 
 /* The first n operands and the lines of --files-from become names. CM_EINVAL when there are
@@ -40,6 +42,11 @@ int cm_cli_require_named(const cm_dataset *ds, const cm_group *g, const char *na
  * name. */
 int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *name,
                          const cm_variable **out, cm_error *err) CM_MUST_CHECK;
+
+/* A join's report (cm_dataset_join_report) as the member "join" of an object, and as lines of text;
+ * nothing when it is NULL. */
+void cm_cli_join_json(const cm_json *report, cm_cli_json *json);
+void cm_cli_join_text(const cm_json *report, cm_cli_out *out);
 
 /* --unpack as the library's value. */
 cm_unpack cm_cli_unpack(const cm_cli_args *args);

@@ -86,6 +86,7 @@ void cm_chain_unref(cm_chain *chain)
         return;
     for (int i = 0; i < chain->nstages; i++)
         cm_codec_free(chain->stages[i]);
+    free(chain->note);
     cm_record_unref(chain->dtype.record);
     cm_chain_unref(chain->inner);
     cm_chain_unref(chain->index);

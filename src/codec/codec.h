@@ -220,6 +220,11 @@ typedef struct cm_chain {
     int nstages; /* bytes to bytes, encode order; HDF5's filter i is stage i */
     cm_codec *stages[CM_MAX_STAGES];
 
+    /* How the format that made the stages wrote them, if it left that here: what another process
+     * makes the same stages of. Owned. */
+    void *note;
+    size_t note_nbytes;
+
     /* CM_A2B_SHARDING: inner chunks of inner->shape, which is in the order of the stored axes
      * (after the transpose) and divides the shard's; an index of (offset, nbytes) pairs. Stages
      * after a sharding codec (a compressed shard) are legal but rare; their decoded size is not

@@ -102,7 +102,11 @@ int cm_variable_chunk_info(cm_context *ctx, const cm_variable *v, const int64_t 
                           : cm_error_set(err, CM_EUNSUP, "the variable has no array");
     }
     /* Other values (text out of characters, say), or more of them: the same chunks. */
-    const cm_array *a = v->array;
+    cm_array *opened;
+    int r = cm_array_resolve(v->array, &opened, err);
+    if (r)
+        return r;
+    const cm_array *a = opened;
     while (a->vt->first_is_whole)
         a = a->vt->first(a);
     if (!cm_array_is_chunked(a)) {
@@ -111,7 +115,7 @@ int cm_variable_chunk_info(cm_context *ctx, const cm_variable *v, const int64_t 
         cm_error_variable(err, v->path);
         return CM_EUNSUP;
     }
-    int r = of_chunked(a, v->array->shape, coord, out, err);
+    r = of_chunked(a, v->array->shape, coord, out, err);
     if (r) {
         cm_error_object(err, v->group->dataset->uri);
         cm_error_variable(err, v->path);

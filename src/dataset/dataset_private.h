@@ -56,8 +56,9 @@ struct cm_dataset {
     cm_group *root;
     bool is_array; /* a lone array, as Zarr stores may be: the root has one variable, whose name is
                       only the URI's, and nothing else */
-    cm_paths *sources; /* of references: the objects that they point to; else NULL; owned */
-    void *owner;       /* the driver's or join's own state, freed last with owner_free */
+    cm_paths *sources;     /* of references: the objects that they point to; else NULL; owned */
+    const cm_json *joined; /* of doc: what a join did; NULL for others */
+    void *owner;           /* the driver's or join's own state, freed last with owner_free */
     void (*owner_free)(void *owner);
 };
 

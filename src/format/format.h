@@ -8,6 +8,11 @@
  * path below it). uri is for messages. The datasets' arrays keep their own references to store. */
 int cm_zarr_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                  cm_dataset **out, cm_error *err);
+
+/* Where in an archive the hierarchy is: "" or the name of its one folder, to be freed. CM_EUNSUP
+ * when it is at neither. */
+int cm_zarr_archive_root(cm_store *archive, char **out, cm_error *err);
+
 int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                  cm_dataset **out, cm_error *err);
 int cm_netcdf3_open(cm_context *ctx, cm_store *store, const char *key, const char *uri,

@@ -3,6 +3,8 @@
  * A URI becomes a local path (a path as it is, or a file:// URI), the path a store and a key, the
  * content says which driver opens it. A directory is a Zarr store or group, or lies inside one:
  * then the nearest directory above it that has Zarr metadata is the store and the rest is the key.
+ * A zip archive is a store too, with the hierarchy at its root or in its one folder; a path through
+ * the archive is a group or array in it.
  * All else is refused by saying what it is and what to do instead: most failures of an open are one
  * of a dozen mistakes, and each has a sentence here or in recognise.c.
  */
@@ -20,6 +22,8 @@
 #include "format/recognise.h"
 
 static const char *const format_names[] = {"zarr", "hdf5", "netcdf3", "kerchunk"};
+static const char *const zarr_documents[] = {"zarr.json", ".zgroup", ".zarray", ".zmetadata"};
+enum { NDOCUMENTS = sizeof zarr_documents / sizeof zarr_documents[0] };
 enum wanted { WANT_ZARR, WANT_HDF5, WANT_NETCDF3, WANT_REFERENCES, WANT_ANY };
 
 /* ---- the path of a URI ----------------------------------------------------------------------- */
@@ -104,9 +108,8 @@ static bool is_there(const char *directory, const char *name)
 
 static bool has_zarr_metadata(const char *directory)
 {
-    static const char *const names[] = {"zarr.json", ".zgroup", ".zarray", ".zmetadata"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (is_there(directory, names[i]))
+    for (size_t i = 0; i < NDOCUMENTS; i++)
+        if (is_there(directory, zarr_documents[i]))
             return true;
     return false;
 }
@@ -221,12 +224,56 @@ static int open_directory(cm_context *ctx, char *path, const char *uri, enum wan
     return not_a_store(path, err);
 }
 
+/* ---- archives -------------------------------------------------------------------------------- */
+
+/* key: the archive in files; rest: the path inside it. */
+static int open_archive(cm_context *ctx, cm_store *files, const char *key, const char *rest,
+                        const char *uri, cm_dataset **out, cm_error *err)
+{
+    cm_store *store = NULL;
+    char *top = NULL, *inside = NULL;
+    int ret = cm_store_open_zip(ctx, files, key, &store, err);
+    if (ret == 0)
+        ret = cm_zarr_archive_root(store, &top, err);
+    if (ret == 0 && cm_refs_is_parquet(store, top))
+        ret = cm_error_set(err, CM_EUNSUP, "a zip archive of references: unpack it");
+    if (ret == 0) {
+        inside = cm_sprintf(err, "%s%s%s", top, *top && *rest ? "/" : "", rest);
+        ret = inside ? cm_zarr_open(ctx, store, inside, uri, out, err) : CM_ENOMEM;
+    }
+    free(inside);
+    free(top);
+    cm_store_unref(store);
+    return ret;
+}
+
+/* The nearest part of path (which is cut there) that is a file; *rest: what was cut off. */
+static bool file_above(char *path, const char **rest)
+{
+    struct stat st;
+    for (size_t i = strlen(path); i-- > 1;) {
+        if (path[i] != '/')
+            continue;
+        path[i] = 0;
+        if (stat(path, &st) == 0) {
+            *rest = path + i + 1;
+            return S_ISREG(st.st_mode);
+        }
+        path[i] = '/';
+    }
+    return false;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
 /* The content against what was asked for. */
 static int check_content(const cm_recognised *r, enum wanted want, cm_error *err)
 {
     cm_content asked = want == WANT_HDF5         ? CM_CONTENT_HDF5
                        : want == WANT_REFERENCES ? CM_CONTENT_REFERENCES
                                                  : CM_CONTENT_NETCDF3;
+    if (want == WANT_ZARR && r->content == CM_CONTENT_ZIP)
+        return 0;
     if (want == WANT_ZARR) {
         cm_error_set(err, CM_EDATA, "%s%sa Zarr store is a directory", r->name ? r->name : "",
                      r->name ? ", but " : "");
@@ -249,8 +296,29 @@ static int check_content(const cm_recognised *r, enum wanted want, cm_error *err
     return CM_EUNSUP;
 }
 
-static int open_file(cm_context *ctx, char *path, const char *uri, enum wanted want,
-                     cm_dataset **out, cm_error *err)
+/* A file that lies in a store. rest: the path inside it, "" for itself. */
+static int open_object(cm_context *ctx, cm_store *store, const char *key, const char *rest,
+                       const char *uri, enum wanted want, cm_dataset **out, cm_error *err)
+{
+    cm_recognised r = {.content = CM_CONTENT_OTHER};
+    int ret = cm_recognise(store, key, &r, err);
+    if (ret == 0 && *rest && r.content != CM_CONTENT_ZIP)
+        ret = cm_error_set_os(err, ENOTDIR, "cannot open");
+    if (ret == 0)
+        ret = check_content(&r, want, err);
+    if (ret)
+        return ret;
+    if (r.content == CM_CONTENT_ZIP)
+        return open_archive(ctx, store, key, rest, uri, out, err);
+    if (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5))
+        return cm_hdf5_open(ctx, store, key, uri, out, err);
+    if (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES)
+        return cm_refs_open_json(ctx, store, key, uri, out, err);
+    return cm_netcdf3_open(ctx, store, key, uri, out, err);
+}
+
+static int open_file(cm_context *ctx, char *path, const char *rest, const char *uri,
+                     enum wanted want, cm_dataset **out, cm_error *err)
 {
     char *slash = strrchr(path, '/');
     const char *key = slash ? slash + 1 : path;
@@ -258,18 +326,9 @@ static int open_file(cm_context *ctx, char *path, const char *uri, enum wanted w
     if (slash)
         *slash = 0;
     cm_store *store = NULL;
-    cm_recognised r = {.content = CM_CONTENT_OTHER};
     int ret = cm_store_open_local(ctx, directory, CM_DURABLE_NONE, &store, err);
     if (ret == 0)
-        ret = cm_recognise(store, key, &r, err);
-    if (ret == 0)
-        ret = check_content(&r, want, err);
-    if (ret == 0 && (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5)))
-        ret = cm_hdf5_open(ctx, store, key, uri, out, err);
-    else if (ret == 0 && (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES))
-        ret = cm_refs_open_json(ctx, store, key, uri, out, err);
-    else if (ret == 0)
-        ret = cm_netcdf3_open(ctx, store, key, uri, out, err);
+        ret = open_object(ctx, store, key, rest, uri, want, out, err);
     cm_store_unref(store);
     return ret;
 }
@@ -284,13 +343,15 @@ static int open_path(cm_context *ctx, char *path, const char *uri, enum wanted w
         if ((e == ENOENT || e == ENOTDIR) && (want == WANT_ANY || want == WANT_ZARR) &&
             store_above(path, &rest))
             return open_zarr(ctx, path, rest, uri, out, err);
+        if (e == ENOTDIR && (want == WANT_ANY || want == WANT_ZARR) && file_above(path, &rest))
+            return open_file(ctx, path, rest, uri, want, out, err);
         return cm_error_set_os(err, e, "cannot open");
     }
     if (S_ISDIR(st.st_mode))
         return open_directory(ctx, path, uri, want, out, err);
     if (!S_ISREG(st.st_mode))
         return cm_error_set(err, CM_EUNSUP, "neither a regular file nor a directory");
-    return open_file(ctx, path, uri, want, out, err);
+    return open_file(ctx, path, "", uri, want, out, err);
 }
 
 int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,

@@ -52,7 +52,6 @@ static const magic table[] = {
     MAGIC(0, "\x04\x22\x4d\x18", "LZ4-compressed", "decompress it first: unlz4 FILE"),
     MAGIC(0, "\x1f\x9d", "compressed by compress (.Z)", decompress),
     MAGIC(0, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
-    MAGIC(0, "PK\x03\x04", "a zip archive", "unpack it first; a zipped Zarr store then opens"),
     MAGIC(257, "ustar", "a tar archive", "unpack it first"),
     MAGIC(0, "version https://git-lfs.github.com/spec", "a Git LFS pointer, not the data",
           "fetch the data: git lfs pull"),
@@ -174,6 +173,8 @@ cm_recognised cm_recognise_bytes(const void *head, size_t nbytes, uint64_t file_
     for (size_t at = 0; at + 8 <= nbytes; at = at ? 2 * at : 512)
         if (memcmp(p + at, hdf5_signature, 8) == 0)
             return (cm_recognised){CM_CONTENT_HDF5, "an HDF5 file", NULL};
+    if (nbytes >= 4 && (memcmp(p, "PK\x03\x04", 4) == 0 || memcmp(p, "PK\x05\x06", 4) == 0))
+        return (cm_recognised){CM_CONTENT_ZIP, "a zip archive", NULL};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const magic *m = &table[i];
         if ((size_t)m->offset + m->nbytes <= nbytes &&

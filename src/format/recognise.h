@@ -8,7 +8,8 @@ typedef enum cm_content {
     CM_CONTENT_OTHER, /* see name and hint */
     CM_CONTENT_HDF5,
     CM_CONTENT_NETCDF3,
-    CM_CONTENT_REFERENCES /* kerchunk JSON */
+    CM_CONTENT_REFERENCES, /* kerchunk JSON */
+    CM_CONTENT_ZIP
 } cm_content;
 
 typedef struct cm_recognised {

@@ -110,7 +110,7 @@ void cm_numbers_close(cm_numbers *s)
     free(s);
 }
 
-static void convert(cm_kind kind, const void *cell, cm_number *x)
+void cm_number_of_cell(cm_kind kind, const void *cell, cm_number *x)
 {
     float f;
     *x = (cm_number){.is_int = cm_kind_is_integer(kind), .is_float32 = kind == CM_FLOAT32};
@@ -132,7 +132,7 @@ int cm_numbers_read(cm_numbers *s, int64_t lo, int64_t n, cm_number *out, cm_err
         rc = cm_array_read(s->ctx, s->array, &lo, &n, s->cells, NULL, NULL, err);
     const uint8_t *cell = s->cells;
     for (int64_t i = 0; rc == 0 && i < n; i++, cell += size) {
-        convert(s->array->dtype.kind, cell, &out[i]);
+        cm_number_of_cell(s->array->dtype.kind, cell, &out[i]);
         out[i].missing = cm_packing_is_missing(&s->packing, cell);
     }
     return rc;

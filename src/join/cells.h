@@ -13,6 +13,9 @@ typedef struct cm_number {
     double f;
 } cm_number;
 
+/* One native cell of an integer kind, CM_FLOAT32 or CM_FLOAT64; missing is left false. */
+void cm_number_of_cell(cm_kind kind, const void *cell, cm_number *out);
+
 /* -1, 0, 1; both of the same kind, neither missing. */
 int cm_number_compare(const cm_number *a, const cm_number *b);
 

@@ -1,8 +1,8 @@
 /* join/join.c: several datasets side by side as one.
  *
  *   dimension   which one (order.h)
- *   order       files by coordinate value; from here on `first` is the first in that order, so the
- *               result does not depend on how the files were listed
+ *   order       files by coordinate value, and which steps of them; from here on `first` is the
+ *               first in that order, so the result does not depend on how the files were listed
  *   match       variables side by side, all checked but their values (match.h)
  *   static      variables without the dimension have the same values everywhere (same.h)
  *   build       the first file's tree again, with concatenated arrays (array/concat.c)
@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "join/filled.h"
 #include "join/match.h"
 #include "join/order.h"
 #include "join/rebuild.h"
@@ -68,7 +69,7 @@ static int compare_all_static(cm_context *ctx, const cm_matches *ms, cm_error *e
 
 /* ---- converted times ------------------------------------------------------------------------- */
 
-enum { EAGER_CELLS = 1 << 18 };
+enum { EAGER_CELLS = 1 << 18, MOST_PIECES = 1 << 20 };
 
 typedef struct trial {
     cm_context *ctx;
@@ -115,92 +116,138 @@ static int try_all_times(cm_context *ctx, const cm_matches *ms, cm_error *err)
 
 /* ---- building -------------------------------------------------------------------------------- */
 
-static int join_arrays(const cm_matches *ms, size_t i, cm_array **out, cm_error *err)
+typedef struct building {
+    cm_context *ctx;
+    const cm_matches *ms;
+    const cm_order *order;
+    size_t next; /* variable in the order of the tree */
+} building;
+
+/* Files, pieces of files and filled steps, as the axis's runs say. */
+static int cut_parts(const building *b, size_t i, const cm_order_axis *axis, cm_array **arrays,
+                     cm_array **parts, cm_error *err)
 {
+    const cm_match *m = &b->ms->items[i];
+    const cm_runs *runs = &axis->runs;
+    int rc = 0;
+    for (size_t k = 0; rc == 0 && k < runs->n; k++) {
+        const cm_run *run = &runs->items[k];
+        if (run->file == CM_RUN_FILLED) {
+            rc = cm_filled_array(b->ctx, b->ms, i, axis, k, arrays, &parts[k], err);
+            continue;
+        }
+        int64_t lo[CM_MAX_DIMS] = {0}, n[CM_MAX_DIMS];
+        memcpy(n, arrays[run->file]->shape, sizeof n);
+        lo[m->axis] = run->lo;
+        n[m->axis] = run->n;
+        rc = cm_array_subset(arrays[run->file], lo, n, &parts[k], err);
+    }
+    return rc;
+}
+
+static int refuse_length(const building *b, size_t i, int64_t have, int64_t want, cm_error *err)
+{
+    return cm_join_refuse(b->ms->items[i].in[0], NULL, err,
+                          "the files' lengths along %s add up to %lld, those of the dimension to "
+                          "%lld",
+                          b->ms->dimension, (long long)have, (long long)want);
+}
+
+static int join_arrays(const building *b, size_t i, cm_array **out, cm_error *err)
+{
+    const cm_matches *ms = b->ms;
     const cm_match *m = &ms->items[i];
+    const cm_order_axis *axis = cm_order_axis_in(b->order, m->in[0]->group);
     if (m->axis < 0) {
         *out = cm_array_ref(m->in[0]->array);
         return 0;
     }
-    cm_array **parts = cm_calloc(ms->n, sizeof(cm_array *), err);
-    int rc = parts ? 0 : CM_ENOMEM;
+    size_t nparts = axis && !axis->runs.whole ? axis->runs.n : 0;
+    cm_array **arrays = cm_calloc(ms->n, sizeof(cm_array *), err);
+    cm_array **parts = cm_calloc(nparts, sizeof(cm_array *), err);
+    int rc = arrays && parts ? 0 : CM_ENOMEM;
     for (size_t k = 0; rc == 0 && k < ms->n; k++)
-        rc = cm_matches_array(ms, i, k, &parts[k], err);
+        rc = cm_matches_array(ms, i, k, &arrays[k], err);
+    if (rc == 0 && nparts)
+        rc = cut_parts(b, i, axis, arrays, parts, err);
     if (rc == 0)
-        rc = cm_array_concat(parts, ms->n, m->axis, out, err);
-    for (size_t k = 0; parts && k < ms->n; k++)
+        rc = cm_array_concat(nparts ? parts : arrays, nparts ? nparts : ms->n, m->axis, out, err);
+    if (rc == 0 && axis && (*out)->shape[m->axis] != axis->runs.length) {
+        rc = refuse_length(b, i, (*out)->shape[m->axis], axis->runs.length, err);
+        cm_array_unref(*out);
+        *out = NULL;
+    }
+    for (size_t k = 0; arrays && k < ms->n; k++)
+        cm_array_unref(arrays[k]);
+    for (size_t k = 0; parts && k < nparts; k++)
         cm_array_unref(parts[k]);
+    free(arrays);
     free(parts);
     return rc;
 }
 
-/* The joined length of the dimension as group g declares it. */
-static int joined_length(const cm_matches *ms, const cm_group *g, int64_t *out, cm_error *err)
+static int build_group(building *b, const cm_group *g, cm_group *dst, cm_error *err)
 {
-    *out = 0;
-    for (size_t k = 0; k < ms->n; k++) {
-        const cm_group *there = cm_group_find(ms->datasets[k]->root, g->path);
-        const cm_dimension *d = there ? cm_group_scope_dimension(there, ms->dimension) : NULL;
-        if (!d) {
-            cm_error_set(err, CM_EJOIN, "group %s has no dimension %s, but has in %s", g->path,
-                         ms->dimension, ms->datasets[0]->uri);
-            cm_error_object(err, ms->datasets[k]->uri);
-            return CM_EJOIN;
-        }
-        if (!cm_add_i64(*out, d->length, out))
-            return cm_error_set(err, CM_ELIMIT, "the joined dimension is longer than 2^63");
-    }
-    return 0;
-}
-
-static int build_group(const cm_matches *ms, const cm_group *g, cm_group *dst, size_t *next,
-                       cm_error *err)
-{
+    const cm_matches *ms = b->ms;
     int rc = cm_rebuild_group_attributes(dst, g, err);
     for (size_t i = 0; rc == 0 && i < g->ndimensions; i++) {
         const cm_dimension *d = &g->dimensions[i];
-        int64_t length = d->length;
-        if (strcmp(d->name, ms->dimension) == 0)
-            rc = joined_length(ms, g, &length, err);
-        if (rc == 0)
-            rc = cm_group_add_dimension(dst, d->name, length, d->unlimited, err);
+        bool joined = strcmp(d->name, ms->dimension) == 0;
+        int64_t length = joined ? cm_order_axis_in(b->order, g)->runs.length : d->length;
+        rc = cm_group_add_dimension(dst, d->name, length, d->unlimited, err);
     }
     for (size_t i = 0; rc == 0 && i < g->nvariables; i++) {
-        const cm_match *m = &ms->items[*next];
         cm_array *array = NULL;
-        rc = join_arrays(ms, (*next)++, &array, err);
-        const cm_dimension *d =
-            m->axis < 0 || rc ? NULL : cm_group_scope_dimension(dst, ms->dimension);
-        if (d && array->shape[m->axis] != d->length) {
-            rc = cm_join_refuse(m->in[0], NULL, err,
-                                "the files' lengths along %s add up to %lld, those of the "
-                                "dimension to %lld",
-                                ms->dimension, (long long)array->shape[m->axis],
-                                (long long)d->length);
-            cm_array_unref(array);
-        }
+        size_t item = b->next++;
+        rc = join_arrays(b, item, &array, err);
         if (rc == 0)
-            rc = cm_rebuild_variable(dst, m->in[0], array, NULL, NULL, err);
+            rc = cm_rebuild_variable(dst, ms->items[item].in[0], array, NULL, NULL, err);
     }
     for (size_t i = 0; rc == 0 && i < g->ngroups; i++) {
         cm_group *child = NULL;
         rc = cm_group_add_group(dst, g->groups[i]->name, &child, err);
         if (rc == 0)
-            rc = build_group(ms, g->groups[i], child, next, err);
+            rc = build_group(b, g->groups[i], child, err);
     }
     return rc;
 }
 
-static int build(cm_context *ctx, const cm_matches *ms, cm_dataset **out, cm_error *err)
+/* Every piece is an array of its own, of about a kilobyte. */
+static int check_pieces(const cm_matches *ms, const cm_order *order, cm_error *err)
+{
+    uint64_t pieces = 0;
+    for (size_t i = 0; i < ms->nitems; i++) {
+        const cm_order_axis *axis = cm_order_axis_in(order, ms->items[i].in[0]->group);
+        if (ms->items[i].axis >= 0 && axis && !axis->runs.whole)
+            pieces += axis->runs.n;
+    }
+    if (pieces <= MOST_PIECES)
+        return 0;
+    cm_error_set(err, CM_ELIMIT,
+                 "sorting the steps of %s one by one takes %llu pieces of files, at most %d are "
+                 "supported",
+                 ms->dimension, (unsigned long long)pieces, MOST_PIECES);
+    cm_error_object(err, ms->datasets[0]->uri);
+    cm_error_hint(err, "fewer variables with --vars, or fewer files at a time");
+    return CM_ELIMIT;
+}
+
+static int build(cm_context *ctx, const cm_matches *ms, const cm_order *order,
+                 const cm_report *report, cm_dataset **out, cm_error *err)
 {
     cm_dataset *made = NULL;
-    size_t next = 0;
-    char *uri = cm_sprintf(err, "%s (and %zu more)", ms->datasets[0]->uri, ms->n - 1);
-    int rc = uri ? cm_dataset_new(ctx, uri, "joined", &made, err) : CM_ENOMEM;
+    building b = {.ctx = ctx, .ms = ms, .order = order};
+    char *uri = ms->n == 1 ? cm_strdup(ms->datasets[0]->uri, err)
+                           : cm_sprintf(err, "%s (and %zu more)", ms->datasets[0]->uri, ms->n - 1);
+    int rc = uri ? check_pieces(ms, order, err) : CM_ENOMEM;
+    if (rc == 0)
+        rc = cm_dataset_new(ctx, uri, ms->n == 1 ? ms->datasets[0]->format : "joined", &made, err);
     if (rc == 0) {
         made->is_array = ms->datasets[0]->is_array;
-        rc = build_group(ms, ms->datasets[0]->root, made->root, &next, err);
+        rc = build_group(&b, ms->datasets[0]->root, made->root, err);
     }
+    if (rc == 0 && !(made->joined = cm_json_copy(made->doc, report->root)))
+        rc = cm_error_set(err, CM_ENOMEM, "out of memory for the report of a join");
     if (rc)
         cm_dataset_free(made);
     else
@@ -209,21 +256,35 @@ static int build(cm_context *ctx, const cm_matches *ms, cm_dataset **out, cm_err
     return rc;
 }
 
-static int join_sorted(cm_context *ctx, cm_dataset *const *sorted, size_t n, const char *dimension,
-                       bool static_first, cm_dataset **out, cm_error *err)
+const cm_json *cm_dataset_join_report(const cm_dataset *ds)
+{
+    return ds->joined;
+}
+
+static int join_sorted(cm_context *ctx, cm_dataset *const *sorted, const cm_order *order,
+                       bool static_first, const cm_report *report, cm_dataset **out, cm_error *err)
 {
     cm_matches ms;
-    int rc = cm_matches_make(sorted, n, dimension, static_first, &ms, err);
-    if (rc == 0 && !static_first)
+    int rc = cm_matches_make(sorted, order->n, order->dimension, static_first, &ms, err);
+    if (rc == 0 && !static_first && order->n > 1)
         rc = compare_all_static(ctx, &ms, err);
     if (rc == 0)
         rc = try_all_times(ctx, &ms, err);
     if (rc == 0)
-        rc = build(ctx, &ms, out, err);
-    if (rc == 0)
+        rc = build(ctx, &ms, order, report, out, err);
+    if (rc == 0) {
+        cm_report_log(report);
         cm_matches_log(ctx, &ms);
+    }
     cm_matches_deinit(&ms);
     return rc;
+}
+
+/* One dataset by itself needs no join unless something is to be done to its steps. */
+static bool changes_one(const cm_join_options *o)
+{
+    return o->unsorted != CM_UNSORTED_DEFAULT || o->duplicates != CM_DUPLICATES_REFUSE ||
+           o->gaps == CM_GAPS_FILL || o->gaps == CM_GAPS_REFUSE;
 }
 
 int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
@@ -236,21 +297,25 @@ int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
     *out = NULL;
     if (n == 0)
         return cm_error_set(err, CM_EINVAL, "no datasets to join");
-    if (n == 1)
+    if (n == 1 && !changes_one(options))
         return cm_dataset_select(ctx, datasets[0], NULL, out, err);
     const char *dimension = NULL;
-    size_t *order = cm_calloc(n, sizeof *order, err);
+    cm_order order = {0};
+    cm_report report = {0};
     cm_dataset **sorted = cm_calloc(n, sizeof(cm_dataset *), err);
-    int rc = order && sorted ? cm_context_check(ctx, err) : CM_ENOMEM;
+    int rc = sorted ? cm_context_check(ctx, err) : CM_ENOMEM;
+    if (rc == 0)
+        rc = cm_report_init(ctx, &report, err);
     if (rc == 0)
         rc = cm_order_dimension(ctx, datasets, n, options, &dimension, err);
     if (rc == 0)
-        rc = cm_order_files(ctx, datasets, n, dimension, order, err);
+        rc = cm_order_make(ctx, datasets, n, dimension, options, &report, &order, err);
     for (size_t k = 0; rc == 0 && k < n; k++)
-        sorted[k] = datasets[order[k]];
+        sorted[k] = datasets[order.files[k]];
     if (rc == 0)
-        rc = join_sorted(ctx, sorted, n, dimension, options->static_first, out, err);
-    free(order);
+        rc = join_sorted(ctx, sorted, &order, options->static_first, &report, out, err);
+    cm_order_deinit(&order);
+    cm_report_deinit(&report);
     free(sorted);
     return rc;
 }

@@ -33,7 +33,7 @@ static const cm_json *scalar_of(const cm_json *v)
     return cm_json_is(v, CM_JSON_ARRAY) && cm_json_count(v) == 1 ? cm_json_at(v, 0) : v;
 }
 
-static bool same_attribute(const cm_attribute *a, const cm_attribute *b)
+bool cm_match_attribute(const cm_attribute *a, const cm_attribute *b)
 {
     if (!a || !b)
         return a == b;
@@ -64,7 +64,7 @@ static int compare_attributes(cm_match *m, const cm_variable *v, bool times_agre
         const cm_attribute *a = cm_variable_attribute(first, i);
         const cm_attribute *b = cm_variable_attribute_named(v, a->name);
         bool converted = times_agree && b && strcmp(a->name, "units") == 0;
-        if (!converted && !same_attribute(a, b))
+        if (!converted && !cm_match_attribute(a, b))
             rc = count_difference(&m->diffs, &m->ndiffs, &m->diffs_capacity, a->name, err);
     }
     for (size_t i = 0; rc == 0 && i < cm_variable_nattributes(v); i++) {
@@ -87,7 +87,7 @@ static int compare_groups(cm_matches *m, const cm_group *first, const cm_group *
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < cm_group_nattributes(first); i++) {
         const cm_attribute *a = cm_group_attribute(first, i);
-        if (!same_attribute(a, g ? cm_group_attribute_named(g, a->name) : NULL))
+        if (!cm_match_attribute(a, g ? cm_group_attribute_named(g, a->name) : NULL))
             rc = count_group(m, first, a->name, err);
     }
     for (size_t i = 0; rc == 0 && g && i < cm_group_nattributes(g); i++) {
@@ -122,12 +122,12 @@ void cm_matches_log(cm_context *ctx, const cm_matches *m)
 
 static const char *const by_skip = "leave the variable out with --skip, or choose with --vars";
 
-static int check_packing(const cm_match *m, const cm_variable *v, cm_error *err)
+static int check_packing(const cm_variable *first, const cm_variable *v, cm_error *err)
 {
     for (const char *const *name = cm_packing_attributes; *name; name++) {
-        const cm_attribute *a = cm_variable_attribute_named(m->in[0], *name);
+        const cm_attribute *a = cm_variable_attribute_named(first, *name);
         const cm_attribute *b = cm_variable_attribute_named(v, *name);
-        if (same_attribute(a, b))
+        if (cm_match_attribute(a, b))
             continue;
         char *have = NULL, *want = NULL;
         size_t nbytes;
@@ -143,7 +143,7 @@ static int check_packing(const cm_match *m, const cm_variable *v, cm_error *err)
                                 want ? want
                                 : a  ? "other"
                                      : "not there",
-                                cm_join_file(m->in[0]));
+                                cm_join_file(first));
         free(have);
         free(want);
         return rc;
@@ -172,9 +172,9 @@ static void normal_unit(const char *text, char *out, size_t size)
     }
 }
 
-static int check_units(const cm_match *m, const cm_variable *v, cm_error *err)
+static int check_units(const cm_variable *first, const cm_variable *v, cm_error *err)
 {
-    const char *a = cm_cf_text(m->in[0], "units"), *b = cm_cf_text(v, "units");
+    const char *a = cm_cf_text(first, "units"), *b = cm_cf_text(v, "units");
     char x[256], y[256];
     if (!a || !b || cm_units_are_time(a))
         return 0;
@@ -183,12 +183,11 @@ static int check_units(const cm_match *m, const cm_variable *v, cm_error *err)
     if (strcmp(x, y) == 0)
         return 0;
     return cm_join_refuse(v, by_skip, err, "units are '%.64s', but '%.64s' in %s", b, a,
-                          cm_join_file(m->in[0]));
+                          cm_join_file(first));
 }
 
-static int check_dimensions(const cm_match *m, const cm_variable *v, cm_error *err)
+static int check_dimensions(const cm_variable *first, const cm_variable *v, int axis, cm_error *err)
 {
-    const cm_variable *first = m->in[0];
     if (v->ndim != first->ndim)
         return cm_join_refuse(v, by_skip, err, "it has %d dimensions, but %d in %s", v->ndim,
                               first->ndim, cm_join_file(first));
@@ -197,7 +196,7 @@ static int check_dimensions(const cm_match *m, const cm_variable *v, cm_error *e
         if (strcmp(a ? a : "", b ? b : "") != 0)
             return cm_join_refuse(v, by_skip, err, "dimension %d is called %s, but %s in %s", i,
                                   b ? b : "nothing", a ? a : "nothing", cm_join_file(first));
-        if (i != m->axis && v->array->shape[i] != first->array->shape[i])
+        if (i != axis && v->array->shape[i] != first->array->shape[i])
             return cm_join_refuse(v, "select the same part of both with --isel or --sel", err,
                                   "the length of dimension %s is %lld, but %lld in %s", b ? b : "?",
                                   (long long)v->array->shape[i], (long long)first->array->shape[i],
@@ -206,27 +205,59 @@ static int check_dimensions(const cm_match *m, const cm_variable *v, cm_error *e
     return 0;
 }
 
-static int check_variable(const cm_matches *ms, cm_match *m, const cm_variable *v, cm_error *err)
+static int check_dtype(const cm_variable *first, const cm_variable *v, int axis, cm_error *err)
 {
     char have[CM_DTYPE_NAME], want[CM_DTYPE_NAME];
-    const cm_variable *first = m->in[0];
+    if (cm_dtype_equal(v->array->dtype, first->array->dtype))
+        return 0;
+    return cm_join_refuse(
+        v,
+        axis < 0 ? "--static first takes the first file's"
+                 : "--unpack float64 makes packed numbers one type",
+        err, "dtype is %s, but %s in %s", cm_dtype_name(v->array->dtype, have, sizeof have),
+        cm_dtype_name(first->array->dtype, want, sizeof want), cm_join_file(first));
+}
+
+static int check_times(const cm_variable *first, const cm_variable *first_parent,
+                       const cm_variable *v, const cm_variable *parent, cm_error *err)
+{
+    cm_times a, b;
+    bool differ;
+    cm_times_of(first, first_parent, &a);
+    cm_times_of(v, parent, &b);
+    return cm_times_match(first, &a, v, &b, &differ, err);
+}
+
+int cm_match_check(const cm_variable *first, const cm_variable *first_parent, const cm_variable *v,
+                   const cm_variable *parent, int axis, unsigned aspects, cm_error *err)
+{
+    int rc = 0;
     if (!v->array)
         return cm_rebuild_unreadable(v, err);
-    if (m->axis < 0 && ms->static_first)
-        return 0;
-    if (!cm_dtype_equal(v->array->dtype, first->array->dtype))
-        return cm_join_refuse(
-            v,
-            m->axis < 0 ? "--static first takes the first file's"
-                        : "--unpack float64 makes packed numbers one type",
-            err, "dtype is %s, but %s in %s", cm_dtype_name(v->array->dtype, have, sizeof have),
-            cm_dtype_name(first->array->dtype, want, sizeof want), cm_join_file(first));
-    int rc = check_dimensions(m, v, err);
-    if (rc == 0)
-        rc = check_packing(m, v, err);
-    if (rc == 0)
-        rc = check_units(m, v, err);
+    if (aspects & CM_ASPECT_DTYPE)
+        rc = check_dtype(first, v, axis, err);
+    if (rc == 0 && aspects & CM_ASPECT_DIMENSIONS)
+        rc = check_dimensions(first, v, axis, err);
+    if (rc == 0 && aspects & CM_ASPECT_PACKING)
+        rc = check_packing(first, v, err);
+    if (rc == 0 && aspects & CM_ASPECT_UNITS)
+        rc = check_units(first, v, err);
+    if (rc == 0 && aspects & CM_ASPECT_TIMES)
+        rc = check_times(first, first_parent, v, parent, err);
     return rc;
+}
+
+int cm_match_axis(const cm_variable *v, const char *dimension, int *axis, cm_error *err)
+{
+    *axis = -1;
+    for (int i = 0; dimension && i < v->ndim; i++) {
+        if (!v->dimensions[i] || strcmp(v->dimensions[i], dimension) != 0)
+            continue;
+        if (*axis >= 0)
+            return cm_join_refuse(v, by_skip, err, "it has the dimension %s twice", dimension);
+        *axis = i;
+    }
+    return 0;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -239,25 +270,6 @@ static int missing(const char *path, const cm_dataset *where, const cm_dataset *
     cm_error_variable(err, path);
     cm_error_hint(err, "leave it out with --skip %s", path + 1);
     return CM_EJOIN;
-}
-
-static int find_axis(const cm_matches *ms, cm_match *m, cm_error *err)
-{
-    const cm_variable *v = m->in[0];
-    m->axis = -1;
-    for (int i = 0; i < v->ndim; i++) {
-        if (!v->dimensions[i] || strcmp(v->dimensions[i], ms->dimension) != 0)
-            continue;
-        if (m->axis >= 0) {
-            cm_error_set(err, CM_EJOIN, "it has the dimension %s twice", ms->dimension);
-            cm_error_object(err, cm_join_file(v));
-            cm_error_variable(err, v->path);
-            cm_error_hint(err, "%s", by_skip);
-            return CM_EJOIN;
-        }
-        m->axis = i;
-    }
-    return 0;
 }
 
 static void find_parents(cm_matches *ms)
@@ -277,17 +289,14 @@ static const cm_variable *parent_of(const cm_matches *ms, const cm_match *m, siz
     return m->parent == SIZE_MAX ? NULL : ms->items[m->parent].in[k];
 }
 
-static int check_times(const cm_matches *ms, const cm_match *m, size_t k, bool *agree,
+static int check_match(const cm_matches *ms, const cm_match *m, size_t k, unsigned aspects,
                        cm_error *err)
 {
-    cm_times first, times;
-    bool differ;
-    cm_times_of(m->in[0], parent_of(ms, m, 0), &first);
-    cm_times_of(m->in[k], parent_of(ms, m, k), &times);
-    *agree = first.is_time;
+    const cm_variable *v = m->in[k];
     if (m->axis < 0 && ms->static_first)
-        return 0;
-    return cm_times_match(m->in[0], &first, m->in[k], &times, &differ, err);
+        return v->array ? 0 : cm_rebuild_unreadable(v, err);
+    return cm_match_check(m->in[0], parent_of(ms, m, 0), v, parent_of(ms, m, k), m->axis, aspects,
+                          err);
 }
 
 /* A variable of file k that the first file does not have. */
@@ -310,16 +319,17 @@ static int match_file(cm_matches *ms, size_t k, cm_error *err)
     for (size_t i = 0; rc == 0 && i < ms->nitems; i++) {
         cm_match *m = &ms->items[i];
         m->in[k] = cm_dataset_counterpart(ds, m->in[0]);
-        rc = m->in[k] ? check_variable(ms, m, m->in[k], err)
+        rc = m->in[k] ? check_match(ms, m, k, CM_ASPECT_ALL & ~CM_ASPECT_TIMES, err)
                       : missing(m->in[0]->path, ds, ms->datasets[0], err);
     }
     if (rc == 0)
         rc = check_surplus(ms, k, err);
     for (size_t i = 0; rc == 0 && i < ms->nitems; i++) {
-        bool times_agree = false;
-        rc = check_times(ms, &ms->items[i], k, &times_agree, err);
+        cm_times times;
+        cm_times_of(ms->items[i].in[0], parent_of(ms, &ms->items[i], 0), &times);
+        rc = check_match(ms, &ms->items[i], k, CM_ASPECT_TIMES, err);
         if (rc == 0)
-            rc = compare_attributes(&ms->items[i], ms->items[i].in[k], times_agree, err);
+            rc = compare_attributes(&ms->items[i], ms->items[i].in[k], times.is_time, err);
     }
     if (rc == 0)
         rc = compare_groups(ms, ms->datasets[0]->root, ds->root, err);
@@ -345,7 +355,7 @@ int cm_matches_make(cm_dataset *const *datasets, size_t n, const char *dimension
         if (rc == 0 && !list[i]->array)
             rc = cm_rebuild_unreadable(list[i], err);
         if (rc == 0)
-            rc = find_axis(out, m, err);
+            rc = cm_match_axis(list[i], dimension, &m->axis, err);
     }
     if (rc == 0)
         find_parents(out);

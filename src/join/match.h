@@ -4,6 +4,30 @@
 
 #include "join/times.h"
 
+/* What is compared. The rules of each are here and nowhere else. */
+typedef enum cm_aspect {
+    CM_ASPECT_DTYPE = 1,
+    CM_ASPECT_DIMENSIONS = 2, /* their names, and lengths but for the joined one's */
+    CM_ASPECT_PACKING = 4,    /* scale_factor, add_offset, fill values, _Unsigned */
+    CM_ASPECT_UNITS = 8,      /* of other things than times */
+    CM_ASPECT_TIMES = 16,     /* calendars; units that cannot be converted */
+    CM_ASPECT_ALL = 31
+} cm_aspect;
+
+/* The axis of v that is the dimension; -1: it has none, or dimension is NULL. CM_EJOIN when it has
+ * it twice. */
+int cm_match_axis(const cm_variable *v, const char *dimension, int *axis, cm_error *err);
+
+/* Do v and first, of different files, mean the same in the chosen aspects (cm_aspect, or'ed), so
+ * that they can stand side by side along axis (-1: one for the other)? parents: the variables whose
+ * bounds they are, or NULL. Values are not looked at. Raises CM_EJOIN with the first aspect, in the
+ * order above, in which they differ, naming both files; and v's problem when it cannot be read. */
+int cm_match_check(const cm_variable *first, const cm_variable *first_parent, const cm_variable *v,
+                   const cm_variable *parent, int axis, unsigned aspects, cm_error *err);
+
+/* Are the values of two attributes the same? A list of one is a scalar; NULL: not there. */
+bool cm_match_attribute(const cm_attribute *a, const cm_attribute *b);
+
 /* One variable of the joined dataset. */
 typedef struct cm_match {
     int axis;                    /* along which it is joined; -1: static */

@@ -76,16 +76,6 @@ static int compare(const void *va, const void *vb)
     return a < b ? -1 : a > b;
 }
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
 int cm_axis_candidates(const cm_axis_grid *g, int64_t unit, int64_t nunits, int64_t *out, int max)
 {
     static const int64_t small[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24};
@@ -97,7 +87,7 @@ int cm_axis_candidates(const cm_axis_grid *g, int64_t unit, int64_t nunits, int6
         all[n++] = u;
     all[n++] = nunits;
     if (!g->ncuts) {
-        int64_t align = g->size / gcd(g->size, unit); /* units per common boundary */
+        int64_t align = g->size / cm_gcd_i64(g->size, unit); /* units per common boundary */
         for (int64_t k = 1; k <= 16 && align < nunits / k; k *= 2)
             all[n++] = align * k;
     }

@@ -188,6 +188,7 @@ int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sources, si
     save->ctx = ctx;
     save->source = ds;
     save->options = *options;
+    save->may_zip = true;
     /* Chunk tables stay in the memory: those that there are come first. A part of the rest may sit
      * in caches of indexes. */
     load_tables(ds->root);

@@ -16,6 +16,7 @@
 #define CM_SAVE_SAVE_PRIVATE_H
 
 #include "array/dest.h"
+#include "array/workspace.h"
 #include "base/context_private.h"
 #include "chunkmill/save.h"
 #include "dataset/dataset_private.h"
@@ -86,6 +87,7 @@ struct cm_save {
     cm_read_stats read;                     /* atomic */
     int64_t bytes_written, objects_written; /* atomic */
     bool committed;
+    bool may_zip; /* a target named .zip is an archive */
 };
 
 /* layout.c. Every name that options use must exist: CM_EINVAL with the nearest one. */
@@ -128,8 +130,8 @@ void cm_spill_consumed(struct cm_spill *spill, int64_t task);
 void cm_spill_close(struct cm_spill *spill);
 
 /* stream.c: one phase 1 task of a part with a slab. rows: how many a slab should have, 0 when
- * chunks cannot be encoded so, or it would save little; nbytes: of what a task then takes beside its
- * slab. */
+ * chunks cannot be encoded so, or it would save little; nbytes: of what a task then takes beside
+ * its slab. */
 int64_t cm_stream_rows(const cm_part *part);
 uint64_t cm_stream_worker_nbytes(const cm_part *part);
 int cm_stream_run(cm_save *save, cm_part *part, cm_array *source, int64_t task, cm_tally *tally,
@@ -162,6 +164,20 @@ void cm_unit_count(cm_tally *tally, uint64_t nbytes);
 /* Say in err, which is set, that it was about writing the unit at coord. */
 int cm_unit_name_error(const cm_save *save, const cm_part *part, const int64_t *coord,
                        cm_error *err);
+
+/* A chunk's bytes, borrowed; data NULL: only fill, left out. */
+typedef struct cm_encoded {
+    const void *data;
+    size_t nbytes;
+} cm_encoded;
+
+/* Encode the cells of one chunk. *out points into the tile or the workspace. Of part: ndim, dtype,
+ * layout.chunk, chunk_chain, worker[1]. *extra: bytes of budget taken beyond worker[1], given back
+ * by release, after out is put or copied. */
+int cm_unit_encode(const cm_part *part, cm_context *ctx, cm_workspace *ws, const void *tile,
+                   cm_encoded *out, uint64_t *extra, cm_error *err);
+void cm_unit_release(cm_context *ctx, cm_workspace *ws, uint64_t extra);
+
 /* Encode and put all of them; the tiles' content is lost. */
 int cm_units_write(cm_units *units, int workers, cm_error *err);
 

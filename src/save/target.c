@@ -4,6 +4,9 @@
  * at commit: under its own name there is either nothing, what was there before, or the whole store.
  * With overwrite the two directories are exchanged in one step and the old one is removed after.
  * Directories of that kind whose process is gone are removed when a save to the same target starts.
+ *
+ * A target whose name ends with ".zip" is one file, and goes the same way: built under the other
+ * name, whole before it is renamed. Only an archive that holds a Zarr store is ever replaced.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,20 +16,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "format/format.h"
 #include "save/save_private.h"
 #include "store/local.h"
+#include "store/zip.h"
 
 struct cm_target {
     cm_context *ctx;
     char *path, *directory, *building; /* the target, what it lies in, where it is built */
     cm_store *store;
     cm_durability durability;
-    bool made, committed, replaces;
+    bool zip, made, committed, replaces;
 };
 
 /* Is name (what follows the target's name) the mark of a save on this host whose process is
@@ -64,6 +70,12 @@ static char *normal_path(const char *uri, cm_error *err)
     return cm_strndup(p, n, err);
 }
 
+static bool ends_with_zip(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && strcasecmp(path + n - 4, ".zip") == 0 && path[n - 5] != '/';
+}
+
 static char *parent_of(const char *path, cm_error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -91,34 +103,42 @@ static bool lies_in(const char *a, const char *b)
     return in;
 }
 
-/* The same of a path whose last parts may not exist yet: of the part that does. */
-static bool will_lie_in(const char *path, const char *b, cm_error *err, bool *failed)
+/* The part of path that exists: its last parts may not yet, or lie inside an archive. */
+static char *existing_part(const char *path, cm_error *err)
 {
     char *part = cm_strdup(path, err);
     struct stat st;
-    *failed = !part;
     while (part && lstat(part, &st) != 0) {
         char *up = parent_of(part, err);
         bool top = up && strcmp(up, part) == 0;
         free(part);
         part = up;
-        *failed = !part;
         if (top)
             break;
     }
-    bool in = part && lies_in(part, b);
-    free(part);
-    return in;
+    return part;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static int check_sources(const cm_target *t, const char *const *sources, size_t n, cm_error *err)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *s = strip_scheme(sources[i]);
-        bool failed = false, in = will_lie_in(t->path, s, err, &failed);
+        char *part = existing_part(t->path, err);
+        char *file = part ? existing_part(strip_scheme(sources[i]), err) : NULL;
+        bool failed = !file;
+        /* a path through an archive is the archive */
+        const char *s = file && is_file(file) ? file : strip_scheme(sources[i]);
+        bool apart = !failed && !same_file(s, t->path) && !lies_in(s, t->path) && !lies_in(part, s);
+        free(part);
+        free(file);
         if (failed)
             return CM_ENOMEM;
-        if (!same_file(s, t->path) && !lies_in(s, t->path) && !in)
+        if (apart)
             continue;
         cm_error_set(err, CM_EINVAL, "the target is a source, or lies in one, or holds one (%s)",
                      sources[i]);
@@ -138,8 +158,37 @@ static bool exists_in(const char *directory, const char *name)
 
 static bool is_zarr(const char *path)
 {
-    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") || exists_in(path, ".zarray") ||
-           exists_in(path, ".zmetadata");
+    return exists_in(path, "zarr.json") || exists_in(path, ".zgroup") ||
+           exists_in(path, ".zarray") || exists_in(path, ".zmetadata");
+}
+
+/* An archive that holds a Zarr store? */
+static int look_into_zip(const cm_target *t, bool *is, cm_error *err)
+{
+    const char *slash = strrchr(t->path, '/');
+    cm_store *files = NULL, *archive = NULL;
+    char *root = NULL;
+    int r = cm_store_open_local(NULL, t->directory, CM_DURABLE_NONE, &files, err);
+    if (!r)
+        r = cm_store_open_zip(NULL, files, slash ? slash + 1 : t->path, &archive, err);
+    if (!r)
+        r = cm_zarr_archive_root(archive, &root, err);
+    *is = r == 0;
+    free(root);
+    cm_store_unref(archive);
+    cm_store_unref(files);
+    return r == CM_EDATA || r == CM_EUNSUP ? 0 : r;
+}
+
+/* May --overwrite replace what is there? */
+static int is_replaceable(const cm_target *t, bool *is, cm_error *err)
+{
+    struct stat st;
+    *is = lstat(t->path, &st) == 0 && (t->zip ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode));
+    if (*is && t->zip)
+        return look_into_zip(t, is, err);
+    *is = *is && is_zarr(t->path);
+    return 0;
 }
 
 static bool is_empty_directory(const char *path)
@@ -164,12 +213,18 @@ static int check_existing(cm_target *t, bool overwrite, cm_error *err)
         return cm_error_set_os(err, errno, "looking at the target"), cm_error_object(err, t->path),
                err ? err->code : CM_EIO;
     }
-    if (S_ISDIR(st.st_mode) && is_empty_directory(t->path))
+    if (!t->zip && S_ISDIR(st.st_mode) && is_empty_directory(t->path))
         return 0;
     cm_error e;
+    bool replaceable;
     cm_error_clear(&e);
-    if (!S_ISDIR(st.st_mode) || !is_zarr(t->path)) {
-        cm_error_set(&e, CM_EEXIST, "exists and is not a Zarr store");
+    int r = is_replaceable(t, &replaceable, err);
+    if (r)
+        return r;
+    if (!replaceable) {
+        cm_error_set(&e, CM_EEXIST,
+                     t->zip ? "exists and is not a zip archive of a Zarr store"
+                            : "exists and is not a Zarr store");
         cm_error_hint(&e, "name a target that does not exist; only Zarr stores are ever replaced");
     } else if (!overwrite) {
         cm_error_set(&e, CM_EEXIST, "exists already");
@@ -211,7 +266,7 @@ static void sweep(const cm_target *t)
         if (strncmp(e->d_name, base, n) != 0 || !is_stale(e->d_name + n))
             continue;
         int k = snprintf(path, sizeof path, "%s/%s", t->directory, e->d_name);
-        if (k > 0 && (size_t)k < sizeof path)
+        if (k > 0 && (size_t)k < sizeof path && unlink(path) != 0)
             remove_tree(path, NULL);
     }
     if (d)
@@ -248,13 +303,16 @@ int cm_target_open(cm_save *save, const char *target, const char *const *sources
         t->directory = parent_of(t->path, err);
     if (!t->directory)
         r = err->code;
+    t->zip = t->path && save->may_zip && ends_with_zip(t->path);
     if (!r)
         r = check_sources(t, sources, nsources, err);
     if (!r)
         r = check_existing(t, save->options.overwrite, err);
     if (!r)
         r = choose_building(t, err);
-    if (!r)
+    if (!r && t->zip)
+        r = cm_zip_writer_new(save->ctx, t->building, t->durability, &t->store, err);
+    else if (!r)
         r = cm_store_open_local(save->ctx, t->building, t->durability, &t->store, err);
     if (r) {
         cm_target_close(t);
@@ -269,6 +327,11 @@ int cm_target_begin(cm_target *t, cm_error *err)
     if (t->made)
         return 0;
     sweep(t);
+    if (t->zip) {
+        int r = cm_zip_writer_begin(t->store, err);
+        t->made = r == 0;
+        return r;
+    }
     if (mkdir(t->building, 0777) != 0) {
         int e = errno, r = cm_error_set_os(err, e, "making the target's directory");
         if (e == ENOENT)
@@ -299,8 +362,10 @@ const char *cm_target_uri(const cm_target *t)
 static int look_again(cm_target *t, cm_error *err)
 {
     struct stat st;
-    if (!t->replaces || is_zarr(t->path))
-        return 0;
+    bool replaceable = true;
+    int r = t->replaces ? is_replaceable(t, &replaceable, err) : 0;
+    if (r || replaceable)
+        return r;
     if (lstat(t->path, &st) != 0 && errno == ENOENT) {
         t->replaces = false;
         return 0;
@@ -311,12 +376,20 @@ static int look_again(cm_target *t, cm_error *err)
 
 int cm_target_commit(cm_target *t, cm_error *err)
 {
-    int r = t->store->vt->sync(t->store, err);
+    int r = t->zip ? cm_zip_writer_finish(t->store, err) : t->store->vt->sync(t->store, err);
     if (!r)
         r = look_again(t, err);
     if (r)
         return r;
-    if (t->replaces) {
+    if (t->zip) {
+        int e = !t->replaces                        ? cm_local_name_if_absent(t->building, t->path)
+                : rename(t->building, t->path) != 0 ? errno
+                                                    : 0;
+        if (e) {
+            r = cm_error_set_os(err, e, "giving the new archive its name");
+            return cm_error_object(err, t->path), r;
+        }
+    } else if (t->replaces) {
         if (renameat2(AT_FDCWD, t->building, AT_FDCWD, t->path, RENAME_EXCHANGE) != 0) {
             r = cm_error_set_os(err, errno, "exchanging the new store with the old one");
             return cm_error_object(err, t->path), r;
@@ -328,7 +401,7 @@ int cm_target_commit(cm_target *t, cm_error *err)
     t->committed = true;
     if (t->durability == CM_DURABLE_DIR)
         r = cm_local_flush_directory(t->directory, err);
-    if (!r && t->replaces) {
+    if (!r && t->replaces && !t->zip) {
         r = remove_tree(t->building, err);
         if (r)
             cm_error_prefix(err, "the new store is in its place, but of the old one something is "
@@ -341,7 +414,7 @@ void cm_target_close(cm_target *t)
 {
     if (!t)
         return;
-    if (t->made && !t->committed)
+    if (t->made && !t->committed && (!t->zip || unlink(t->building) != 0))
         remove_tree(t->building, NULL);
     cm_store_unref(t->store);
     free(t->path);

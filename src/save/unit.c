@@ -17,15 +17,10 @@
 #include "nd/copy.h"
 #include "save/save_private.h"
 
-typedef struct encoded {
-    const void *data; /* NULL: only fill, left out */
-    size_t nbytes;
-} encoded;
-
 typedef struct work {
     cm_units *units;
     cm_workspace **workspaces;
-    encoded *chunks; /* sharded: one per tile */
+    cm_encoded *chunks; /* sharded: one per tile */
 } work;
 
 static size_t chunk_nelem(const cm_part *p)
@@ -79,7 +74,7 @@ static bool only_fill(const cm_part *p, const void *tile)
 }
 
 /* Strings as vlen-utf8, in ws->decoded. *extra: bytes of budget that this and encoding them take
- * beyond what the task reserved for a worker; release() gives them back. */
+ * beyond what the task reserved for a worker; cm_unit_release gives them back. */
 static int serialize_strings(const cm_part *p, cm_context *ctx, cm_workspace *ws, const void *tile,
                              size_t *nbytes, uint64_t *extra, cm_error *err)
 {
@@ -105,8 +100,7 @@ static int serialize_strings(const cm_part *p, cm_context *ctx, cm_workspace *ws
     return r;
 }
 
-/* After what was encoded from strings is put or copied. */
-static void release(cm_context *ctx, cm_workspace *ws, uint64_t extra)
+void cm_unit_release(cm_context *ctx, cm_workspace *ws, uint64_t extra)
 {
     if (!extra)
         return;
@@ -116,12 +110,9 @@ static void release(cm_context *ctx, cm_workspace *ws, uint64_t extra)
     cm_budget_give(cm_context_budget(ctx), extra);
 }
 
-/* Encode one chunk. *out points into the tile or the workspace. */
-static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uint64_t *extra,
-                  cm_error *err)
+int cm_unit_encode(const cm_part *p, cm_context *ctx, cm_workspace *ws, const void *tile,
+                   cm_encoded *out, uint64_t *extra, cm_error *err)
 {
-    cm_part *p = w->units->part;
-    cm_context *ctx = w->units->save->ctx;
     cm_block_cache *blocks = cm_context_blocks(ctx);
     const cm_chain *c = p->chunk_chain;
     const void *src = tile;
@@ -147,7 +138,7 @@ static int encode(work *w, cm_workspace *ws, const void *tile, encoded *out, uin
                    swap && word > 1 ? word : 0);
         src = ws->decoded.data;
     }
-    *out = (encoded){src, n};
+    *out = (cm_encoded){src, n};
     if (r || !c->nstages)
         return r;
     size_t room = cm_chain_bound(c, n);
@@ -213,13 +204,13 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
     cm_units *u = w->units;
     cm_part *p = u->part;
     void *tile = u->tile[index];
-    encoded e = {0};
+    cm_encoded e = {0};
     uint64_t extra = 0;
     int64_t coord[CM_MAX_DIMS];
     coordinate(p->ndim, index, u->chunk_lo, u->chunk_n, coord);
     int r = 0;
     if (!cm_unit_skips_fill(u->save, p) || !only_fill(p, tile))
-        r = encode(w, w->workspaces[worker], tile, &e, &extra, err);
+        r = cm_unit_encode(p, u->save->ctx, w->workspaces[worker], tile, &e, &extra, err);
     if (!r && e.data && !p->layout.sharded) {
         cm_iov iov = {e.data, e.nbytes};
         r = put(w, coord, &iov, 1, err);
@@ -229,9 +220,9 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
             r = err->code;
         if (!r && e.data != to)
             memcpy(to, e.data, e.nbytes);
-        w->chunks[index] = (encoded){to, e.nbytes};
+        w->chunks[index] = (cm_encoded){to, e.nbytes};
     }
-    release(u->save->ctx, w->workspaces[worker], extra);
+    cm_unit_release(u->save->ctx, w->workspaces[worker], extra);
     cm_tally_progress(u->save, u->tally, (int64_t)(chunk_nelem(p) * p->dtype.size));
     return r ? cm_unit_name_error(u->save, p, coord, err) : 0;
 }
@@ -291,7 +282,7 @@ static int put_shard(work *w, cm_workspace *ws, const int64_t *coord, cm_error *
             inside = inside && c < u->chunk_n[a];
             tile = tile * u->chunk_n[a] + c;
         }
-        const encoded *e = inside ? &w->chunks[tile] : NULL;
+        const cm_encoded *e = inside ? &w->chunks[tile] : NULL;
         entries[2 * k] = entries[2 * k + 1] = UINT64_MAX;
         if (e && e->data) {
             entries[2 * k] = at;

@@ -23,37 +23,44 @@ static int trouble(const cm_virtual_part *p, const cm_array *leaf, const int64_t
     cm_error_set(err, CM_EUNSUP, "references cannot say it: chunk (%s) %s", where, text);
     cm_error_object(err, leaf->label);
     cm_error_variable(err, p->variable->path);
-    cm_error_hint(err, "leave it out with --skip %s, or copy with chunkmill rechunk",
+    cm_error_hint(err,
+                  "leave it out with --skip %s, rewrite such chunks with --materialize DIR, or "
+                  "copy all with chunkmill rechunk",
                   p->variable->name);
     return CM_EUNSUP;
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
+/* What a store's directory really is: asked of the system once for each that has another name. */
 static const char *directory_of(cm_virtual *v, cm_store *store, cm_error *err)
 {
-    if (v->last_store == store)
-        return v->last_directory;
+    uint32_t id;
     const char *local = cm_store_local_path(store);
     if (!local)
         return cm_error_set(err, CM_EUNSUP, "only local files can be referred to"), NULL;
+    if (cm_paths_add(v->directories, local, strlen(local), &id, err))
+        return NULL;
+    if (id < v->nreal)
+        return v->real[id];
     char *real = realpath(local, NULL);
-    free(v->last_directory);
-    v->last_directory = cm_strdup(real ? real : local, err);
+    char *copy = cm_strdup(real ? real : local, err);
     free(real);
-    v->last_store = v->last_directory ? store : NULL;
-    v->last_key[0] = 0;
-    return v->last_directory;
+    if (!copy || cm_grow(&v->real, &v->real_capacity, v->nreal + 1, sizeof *v->real, err)) {
+        free(copy);
+        return NULL;
+    }
+    return v->real[v->nreal++] = copy;
 }
 
-static int name_of(cm_virtual *v, cm_store *store, const char *key,
-                   const cm_object_version *version, uint32_t *id, cm_error *err)
+int cm_virtual_name(cm_virtual *v, cm_store *store, const char *key,
+                    const cm_object_version *version, uint32_t *id, cm_error *err)
 {
     char name[PATH_MAX];
     const char *directory = directory_of(v, store, err);
     if (!directory)
         return err ? err->code : CM_ENOMEM;
-    if (v->last_key[0] && strcmp(v->last_key, key) == 0) {
+    if (v->last_directory == directory && strcmp(v->last_key, key) == 0) {
         *id = v->last_id;
         return 0;
     }
@@ -66,6 +73,7 @@ static int name_of(cm_virtual *v, cm_store *store, const char *key,
     if (strlen(key) < sizeof v->last_key) {
         memcpy(v->last_key, key, strlen(key) + 1);
         v->last_id = *id;
+        v->last_directory = directory;
     }
     if (*id < v->nversions)
         return 0;
@@ -100,8 +108,8 @@ static int own_path(cm_virtual *v, cm_segment *s, uint32_t *id, cm_error *err)
 {
     if (s->path == UINT32_MAX) {
         cm_object_version version = cm_chunked_version(s->leaf);
-        int r =
-            name_of(v, cm_chunked_store(s->leaf), cm_chunked_key(s->leaf), &version, &s->path, err);
+        int r = cm_virtual_name(v, cm_chunked_store(s->leaf), cm_chunked_key(s->leaf), &version,
+                                &s->path, err);
         if (r)
             return r;
     }
@@ -109,16 +117,31 @@ static int own_path(cm_virtual *v, cm_segment *s, uint32_t *id, cm_error *err)
     return 0;
 }
 
+/* Where in the segment's array the chunk begins; false when it does not lie on the segment's own
+ * grid, or reaches into the next segment. */
+static bool inside(const cm_virtual_part *p, const cm_segment *s, const int64_t *coord,
+                   int64_t *first)
+{
+    if (!s->fits)
+        return false;
+    for (int i = 0; i < p->ndim; i++) {
+        int64_t lo = coord[i] * p->chunk[i], end = cm_min_i64(lo + p->chunk[i], p->shape[i]);
+        if (i == p->axis && end > s->end)
+            return false;
+        first[i] = lo - (i == p->axis ? s->begin : 0) + s->start[i];
+        if (!p->strided && first[i] % p->chunk[i])
+            return false;
+    }
+    return true;
+}
+
 static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_t *coord,
-                   cm_reference *out, cm_error *err)
+                   const int64_t *first, cm_reference *out, cm_error *err)
 {
     uint64_t offset, limit, step, end;
-    const int64_t *strides;
-    cm_table_is_strided(cm_chunked_table(s->leaf), &offset, &strides, &limit);
-    int64_t row = 0;
-    if (p->ndim)
-        row = coord[0] * p->chunk[0] - (p->axis == 0 ? s->begin : 0) + s->start[0];
-    if (!cm_mul_u64((uint64_t)row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
+    const int64_t *strides = cm_segment_strides(s, &offset, &limit);
+    uint64_t row = p->ndim ? (uint64_t)first[0] : 0;
+    if (!cm_mul_u64(row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
         !cm_add_u64(offset, step, &offset) || !cm_add_u64(offset, p->chunk_nbytes, &end) ||
         end > limit)
         return trouble(p, s->leaf, coord, "lies beyond the end of the file (it is truncated)", err);
@@ -128,13 +151,26 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
     return own_path(v, s, &out->path, err);
 }
 
-static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *at,
-                        cm_reference *out, cm_error *err)
+/* Objects of a Zarr store are what the store says of them: its metadata document is recorded, not
+ * each chunk. */
+static int record_guard(cm_virtual *v, cm_segment *s, cm_error *err)
+{
+    cm_object_version version;
+    const char *key = cm_chunked_guard(s->leaf, &version);
+    if (!key || s->path != UINT32_MAX)
+        return 0;
+    return cm_virtual_name(v, cm_chunked_store(s->leaf), key, &version, &s->path, err);
+}
+
+static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_reference *out,
+                        cm_error *err)
 {
     cm_store *store = cm_chunked_store(s->leaf);
     cm_object_version version;
     cm_error why = {0};
-    int r = store->vt->stat(store, at->key, &version, &why);
+    cm_place place;
+    int r = store->vt->place ? store->vt->place(store, at->key, &place, &why)
+                             : store->vt->stat(store, at->key, &version, &why);
     if (r == CM_ENOTFOUND && at->where == CM_AT_OBJECT)
         return 0; /* never written */
     if (r) {
@@ -142,27 +178,38 @@ static int whole_object(cm_virtual *v, const cm_segment *s, const cm_location *a
             *err = why;
         return r;
     }
+    if (store->vt->place) { /* in an archive */
+        out->kind = CM_REFERENCE_RANGE;
+        out->offset = place.offset;
+        out->nbytes = place.nbytes;
+        return cm_virtual_name(v, place.store, place.key, &place.version, &out->path, err);
+    }
     out->kind = CM_REFERENCE_WHOLE;
     out->nbytes = version.size;
-    return name_of(v, store, at->key, NULL, &out->path, err);
+    r = cm_virtual_name(v, store, at->key, NULL, &out->path, err);
+    return r ? r : record_guard(v, s, err);
 }
 
-static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_t *coord,
+static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_t *first,
                   cm_buffer *bytes, cm_reference *out, cm_error *err)
 {
     int64_t inner[CM_MAX_DIMS];
     cm_location at;
     for (int i = 0; i < p->ndim; i++)
-        inner[i] = coord[i] + (s->start[i] - (i == p->axis ? s->begin : 0)) / p->chunk[i];
+        inner[i] = first[i] / p->chunk[i];
     at.where = CM_AT_NOWHERE;
     at.skip_mask = 0;
     int r = cm_chunked_locate(s->leaf, inner, &at, err);
     if (r || at.where == CM_AT_NOWHERE)
         return r;
-    if (at.skip_mask && cm_chunked_chain(s->leaf)->nstages)
-        return trouble(p, s->leaf, coord, "was stored without some of the filters (a filter mask)",
-                       err);
-    if (at.where == CM_AT_MEMORY) {
+    if (at.skip_mask && cm_chunked_chain(s->leaf)->nstages) {
+        out->kind = CM_REFERENCE_ODD;
+        out->odd = CM_ODD_MASK;
+        return 0;
+    }
+    if (at.where == CM_AT_MEMORY && at.offset && at.nbytes >= v->options->inline_nbytes) {
+        at.where = CM_AT_RANGE; /* compact data of HDF5: in the header */
+    } else if (at.where == CM_AT_MEMORY) {
         out->kind = CM_REFERENCE_INLINE;
         out->nbytes = at.nbytes;
         r = cm_buffer_append(bytes, at.inline_data, (size_t)at.nbytes, err);
@@ -177,22 +224,17 @@ static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_
     if (!at.key[0])
         return own_path(v, s, &out->path, err);
     cm_object_version any = {0};
-    return name_of(v, cm_chunked_store(s->leaf), at.key, &any, &out->path, err);
+    return cm_virtual_name(v, cm_chunked_store(s->leaf), at.key, &any, &out->path, err);
 }
 
 /* A chunk that was never written reads as the file's fill value, a missing reference as the new
  * array's: they must be the same. */
-static int check_missing(const cm_virtual_part *p, const cm_segment *s, const int64_t *coord,
-                         cm_error *err)
+static bool reads_as_fill(const cm_virtual_part *p, const cm_segment *s)
 {
     const cm_array *a = s->leaf;
     const void *fill = cm_zarr_array_fill(p->target);
-    bool same = a->dtype.kind == CM_STRING ? false : memcmp(a->fill, fill, a->dtype.size) == 0;
-    if (same && cm_zarr_array_may_skip_fill(p->target))
-        return 0;
-    return trouble(p, a, coord,
-                   "was never written, and the value that its cells have is not the _FillValue",
-                   err);
+    return a->dtype.kind != CM_STRING && memcmp(a->fill, fill, a->dtype.size) == 0 &&
+           cm_zarr_array_may_skip_fill(p->target);
 }
 
 /* The bytes of a small chunk. */
@@ -246,30 +288,91 @@ static int native(cm_virtual *v, const cm_virtual_part *p, cm_buffer *bytes, cm_
     return r;
 }
 
+/* ---- references ------------------------------------------------------------------------------ */
+
+static void coordinate(const cm_virtual_part *p, int64_t index, int64_t *coord)
+{
+    for (int i = p->ndim - 1; i >= 0; i--) {
+        coord[i] = index % p->grid[i];
+        index /= p->grid[i];
+    }
+}
+
+int cm_virtual_locate(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffer *bytes,
+                      cm_reference *out, cm_error *err)
+{
+    int64_t coord[CM_MAX_DIMS] = {0}, first[CM_MAX_DIMS];
+    *out = (cm_reference){.kind = CM_REFERENCE_NONE};
+    bytes->nbytes = 0;
+    coordinate(p, index, coord);
+    cm_segment *s =
+        (cm_segment *)(uintptr_t)segment_at(p, p->ndim ? coord[p->axis] * p->chunk[p->axis] : 0);
+    out->segment = s;
+    if (!inside(p, s, coord, first)) {
+        out->kind = CM_REFERENCE_ODD;
+        out->odd = CM_ODD_SEGMENT;
+        return 0;
+    }
+    int r = p->strided ? strided(v, p, s, coord, first, out, err)
+                       : listed(v, p, s, first, bytes, out, err);
+    if (r) {
+        cm_error_object(err, s->leaf->label);
+        cm_error_variable(err, p->variable->path);
+    } else if (out->kind == CM_REFERENCE_NONE && !reads_as_fill(p, s)) {
+        out->kind = CM_REFERENCE_ODD;
+        out->odd = CM_ODD_FILL;
+    }
+    return r;
+}
+
+static const cm_rewritten *rewritten_at(const cm_virtual_part *p, int64_t index)
+{
+    size_t lo = 0, hi = p->nrewritten;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (p->rewritten[mid].index < index)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < p->nrewritten && p->rewritten[lo].index == index ? &p->rewritten[lo] : NULL;
+}
+
+static int odd(cm_virtual_part *p, int64_t index, cm_reference *out, cm_error *err)
+{
+    static const char *const texts[] = {
+        "does not lie on the grid of its file",
+        "was stored without some of the filters (a filter mask)",
+        "was never written, and the value that its cells have is not the _FillValue"};
+    const cm_rewritten *w = rewritten_at(p, index);
+    if (!w) {
+        int64_t coord[CM_MAX_DIMS] = {0};
+        coordinate(p, index, coord);
+        return trouble(p, out->segment->leaf, coord, texts[out->odd], err);
+    }
+    out->kind = CM_REFERENCE_RANGE;
+    out->path = p->rewritten_path;
+    out->offset = w->offset;
+    out->nbytes = w->nbytes;
+    return 0;
+}
+
 int cm_virtual_reference(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffer *bytes,
                          cm_reference *out, cm_error *err)
 {
-    int64_t coord[CM_MAX_DIMS] = {0};
-    *out = (cm_reference){.kind = CM_REFERENCE_NONE};
-    bytes->nbytes = 0;
-    if (p->native)
+    if (p->native) {
+        *out = (cm_reference){.kind = CM_REFERENCE_NONE};
+        bytes->nbytes = 0;
         return native(v, p, bytes, out, err);
-    int64_t rest = index;
-    for (int i = p->ndim - 1; i >= 0; i--) {
-        coord[i] = rest % p->grid[i];
-        rest /= p->grid[i];
     }
-    cm_segment *s =
-        (cm_segment *)(uintptr_t)segment_at(p, p->ndim ? coord[p->axis] * p->chunk[p->axis] : 0);
-    int r =
-        p->strided ? strided(v, p, s, coord, out, err) : listed(v, p, s, coord, bytes, out, err);
-    if (r == 0 && out->kind == CM_REFERENCE_NONE)
-        r = check_missing(p, s, coord, err);
+    int r = cm_virtual_locate(v, p, index, bytes, out, err);
+    if (r == 0 && out->kind == CM_REFERENCE_ODD)
+        r = odd(p, index, out, err);
     if (r == 0 && (out->kind == CM_REFERENCE_RANGE || out->kind == CM_REFERENCE_WHOLE) &&
         out->nbytes < v->options->inline_nbytes)
         r = take_bytes(v, bytes, out, err);
     if (r) {
-        cm_error_object(err, s->leaf->label);
+        cm_error_object(err, out->segment->leaf->label);
         cm_error_variable(err, p->variable->path);
     }
     return r;

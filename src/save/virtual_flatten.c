@@ -21,14 +21,17 @@
 
 #include "array/compose.h"
 #include "base/bytes.h"
+#include "base/context_private.h"
 #include "base/memory.h"
 #include "save/virtual.h"
 
 enum { ROWS_NBYTES = 4 << 20 };
 
-void cm_virtual_part_deinit(cm_virtual_part *p)
+void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
 {
     free(p->segments);
+    free(p->rewritten);
+    cm_budget_unpin(cm_context_budget(v->ctx), p->pinned);
     cm_chain_unref(p->chain);
 }
 
@@ -37,15 +40,31 @@ static int refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err, co
     cm_error_set(err, CM_EUNSUP, "references cannot say it: %s", text);
     cm_error_object(err, a ? a->label : NULL);
     cm_error_variable(err, p->variable->path);
-    cm_error_hint(err, "leave it out with --skip %s, or copy with chunkmill rechunk",
+    cm_error_hint(err,
+                  "leave it out with --skip %s, rewrite what does not fit with "
+                  "--materialize DIR, or copy all with chunkmill rechunk",
                   p->variable->name);
     return CM_EUNSUP;
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
+static int add_segment(cm_virtual_part *p, cm_array *a, const int64_t *start, int64_t begin,
+                       cm_error *err)
+{
+    if (cm_grow(&p->segments, &p->capacity, p->nsegments + 1, sizeof *p->segments, err))
+        return CM_ENOMEM;
+    cm_segment *s = &p->segments[p->nsegments++];
+    *s =
+        (cm_segment){.leaf = a, .fits = cm_array_is_chunked(a), .begin = begin, .path = UINT32_MAX};
+    memcpy(s->start, start, (size_t)a->ndim * sizeof *start);
+    s->end = begin; /* the length along the axis is known when the axis is */
+    return 0;
+}
+
+/* any: what is no chunked array becomes a segment that does not fit, instead of an error. */
 static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const int64_t *count,
-                   int64_t begin, bool *joined, cm_error *err)
+                   int64_t begin, bool *joined, bool any, cm_error *err)
 {
     cm_array *const *parts;
     const int64_t *begins, *from;
@@ -55,15 +74,19 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
     size_t nbytes = (size_t)a->ndim * sizeof *inner;
     memcpy(inner, start, nbytes);
     memcpy(some, count, nbytes);
+    r = cm_array_resolve(a, &a, err);
+    if (r)
+        return r;
     cm_array *src = cm_array_subset_source(a, &from);
     if (src) {
         for (int i = 0; i < a->ndim; i++)
             inner[i] += from[i];
-        return collect(p, src, inner, count, begin, joined, err);
+        return collect(p, src, inner, count, begin, joined, any, err);
     }
     if (cm_array_concat_parts(a, &parts, &n, &axis, &begins)) {
         if (*joined && axis != p->axis)
-            return refuse(a, p, err, "it is joined along two axes");
+            return any ? add_segment(p, a, start, begin, err)
+                       : refuse(a, p, err, "it is joined along two axes");
         *joined = true;
         p->axis = axis;
         for (size_t k = 0; k < n && r == 0; k++) {
@@ -73,46 +96,31 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
                 continue;
             inner[axis] = lo - begins[k];
             some[axis] = hi - lo;
-            r = collect(p, parts[k], inner, some, begin + lo - start[axis], joined, err);
+            r = collect(p, parts[k], inner, some, begin + lo - start[axis], joined, any, err);
         }
         return r;
     }
-    if (!cm_array_is_chunked(a))
+    if (!cm_array_is_chunked(a) && !any)
         return refuse(a, p, err, "its values are changed when they are read (text, time units)");
-    if (cm_grow(&p->segments, &p->capacity, p->nsegments + 1, sizeof *p->segments, err))
-        return CM_ENOMEM;
-    cm_segment *s = &p->segments[p->nsegments++];
-    *s = (cm_segment){.leaf = a, .begin = begin, .path = UINT32_MAX};
-    memcpy(s->start, start, nbytes);
-    for (int i = 0; i < a->ndim; i++)
-        some[i] = count[i];
-    s->end = begin; /* the length along the axis is known when the axis is */
-    return 0;
+    return add_segment(p, a, start, begin, err);
 }
 
 /* ---- contiguous ------------------------------------------------------------------------------ */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
-static const int64_t *strides_of(const cm_segment *s, uint64_t *offset, uint64_t *limit)
+const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit)
 {
     const int64_t *strides;
-    return cm_table_is_strided(cm_chunked_table(s->leaf), offset, &strides, limit) ? strides : NULL;
+    return cm_array_is_chunked(s->leaf) &&
+                   cm_table_is_strided(cm_chunked_table(s->leaf), offset, &strides, limit)
+               ? strides
+               : NULL;
 }
 
 /* Do the rows of the segment have no gaps inside, and between them? */
 static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *neighbours)
 {
     uint64_t offset, limit;
-    const int64_t *strides = strides_of(s, &offset, &limit);
+    const int64_t *strides = cm_segment_strides(s, &offset, &limit);
     int64_t want = s->leaf->dtype.size;
     for (int i = p->ndim - 1; i >= 1; i--) {
         int64_t length = i == p->axis ? s->end - s->begin : p->shape[i];
@@ -124,17 +132,17 @@ static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *
     return true;
 }
 
-static int chunk_rows(cm_virtual_part *p, cm_error *err)
+int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
 {
     int64_t common = 0, row = p->variable->array->dtype.size, rows = 1;
     bool gaps = false;
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
         bool neighbours = true;
-        if (!rows_are_whole(p, s, &neighbours))
+        if (s->fits && !rows_are_whole(p, s, &neighbours))
             return refuse(s->leaf, p, err, "a part of each row of contiguous data");
         gaps = gaps || !neighbours;
-        common = gcd(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
+        common = cm_gcd_i64(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
         if (p->axis > 0 && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
             return refuse(s->leaf, p, err, "its length along the joined axis differs");
     }
@@ -156,10 +164,11 @@ static int chunk_rows(cm_virtual_part *p, cm_error *err)
     p->chunk_nbytes = (uint64_t)(rows * row);
     p->strided = true;
     int r = cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
-    if (r == 0) {
-        const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
-        p->chain->big_endian = first->big_endian;
-    }
+    for (size_t k = 0; k < p->nsegments && r == 0; k++)
+        if (p->segments[k].fits) {
+            p->chain->big_endian = cm_chunked_chain(p->segments[k].leaf)->big_endian;
+            break;
+        }
     return r;
 }
 
@@ -214,15 +223,14 @@ static int check_chunked(cm_virtual_part *p, cm_error *err)
 
 /* ---- the part -------------------------------------------------------------------------------- */
 
-static int express(cm_virtual_part *p, cm_error *err)
+static int segments_of(cm_virtual_part *p, bool any, cm_error *err)
 {
     static const int64_t zero[CM_MAX_DIMS];
     bool joined = false;
-    uint64_t offset, limit;
     cm_array *a = p->variable->array;
-    if (a->dtype.kind == CM_BYTES)
-        return refuse(a, p, err, "cells of fixed-length bytes");
-    int r = collect(p, a, zero, p->shape, 0, &joined, err);
+    p->nsegments = 0;
+    p->axis = 0;
+    int r = collect(p, a, zero, p->shape, 0, &joined, any, err);
     if (r)
         return r;
     int64_t end = p->ndim ? p->shape[p->axis] : 1;
@@ -230,17 +238,27 @@ static int express(cm_virtual_part *p, cm_error *err)
         p->segments[k].end = end;
         end = p->segments[k].begin;
     }
-    if (p->nsegments == 0)
-        return refuse(a, p, err, "it has no cells");
-    bool strided = strides_of(&p->segments[0], &offset, &limit) != NULL;
+    return p->nsegments ? 0 : refuse(a, p, err, "it has no cells");
+}
+
+static int express(cm_virtual_part *p, cm_error *err)
+{
+    uint64_t offset, limit;
+    cm_array *a = p->variable->array;
+    if (a->dtype.kind == CM_BYTES)
+        return refuse(a, p, err, "cells of fixed-length bytes");
+    int r = segments_of(p, false, err);
+    if (r)
+        return r;
+    bool strided = cm_segment_strides(&p->segments[0], &offset, &limit) != NULL;
     const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_chain *c = cm_chunked_chain(p->segments[k].leaf);
-        if ((strides_of(&p->segments[k], &offset, &limit) != NULL) != strided ||
+        if ((cm_segment_strides(&p->segments[k], &offset, &limit) != NULL) != strided ||
             (strided && (c->a2b != CM_A2B_BYTES || c->big_endian != first->big_endian)))
             return differs(p, &p->segments[k], err);
     }
-    return strided ? chunk_rows(p, err) : check_chunked(p, err);
+    return strided ? cm_virtual_chunk_rows(p, err) : check_chunked(p, err);
 }
 
 /* Of a small variable every chunk is looked at: one with a filter mask, or that was never written,
@@ -273,36 +291,65 @@ static bool is_coordinate(const cm_virtual_part *p)
     return p->ndim == 1 && v->dimensions[0] && strcmp(v->dimensions[0], v->name) == 0;
 }
 
+/* As above; what does not fit is marked. p->why keeps the reason. */
+static int express_most(cm_virtual *v, cm_virtual_part *p, cm_error *err)
+{
+    int r = express(p, err);
+    if (r == 0)
+        r = cm_virtual_check_chain(v, p, p->chain, err);
+    if (r != CM_EUNSUP || p->variable->array->dtype.kind == CM_BYTES)
+        return r;
+    p->why = *err;
+    cm_error_clear(err);
+    cm_chain_unref(p->chain);
+    p->chain = NULL;
+    p->strided = false;
+    r = segments_of(p, true, err);
+    return r ? r : cm_virtual_model(v, p, err);
+}
+
+/* Write it into the references, as one chunk. */
+static int make_native(cm_virtual_part *p, cm_error *err)
+{
+    p->native = true;
+    p->nsegments = 0;
+    for (int i = 0; i < p->ndim; i++)
+        p->chunk[i] = cm_max_i64(p->shape[i], 1);
+    cm_chain_unref(p->chain);
+    p->chain = NULL;
+    return cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
+}
+
 int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 {
     cm_array *a = p->variable->array;
     cm_error why = {0};
     p->ndim = a->ndim;
-    p->nchunks = 1;
     memcpy(p->shape, a->shape, sizeof p->shape);
     int64_t n = cm_shape_nelem(a->ndim, a->shape), nbytes;
-    bool small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
-    bool whole = small && is_coordinate(p) && v->options->inline_nbytes > 0;
-    int r = n == 0 || whole ? CM_EUNSUP : express(p, &why);
-    if (r == 0 && small)
-        r = check_chunks(p, &why);
-    if (r == CM_EUNSUP && small) {
-        p->native = true;
-        p->nsegments = 0;
-        for (int i = 0; i < p->ndim; i++)
-            p->chunk[i] = cm_max_i64(p->shape[i], 1);
-        cm_chain_unref(p->chain);
-        p->chain = NULL;
-        r = cm_chain_new(a->dtype, p->ndim, p->chunk, &p->chain, &why);
-    }
-    if (r) {
-        if (err)
-            *err = why;
-        return r;
-    }
-    for (int i = 0; i < p->ndim; i++) {
+    p->small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
+    bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;
+    bool most = v->options->materialize && !p->small;
+    int r = n == 0 || whole ? CM_EUNSUP : most ? express_most(v, p, &why) : express(p, &why);
+    if (r == CM_EUNSUP && p->small)
+        r = make_native(p, &why);
+    if (r && err)
+        *err = why;
+    return r;
+}
+
+int cm_virtual_settle(cm_virtual_part *p, cm_error *err)
+{
+    cm_error why = {0};
+    int r = p->small && !p->native ? check_chunks(p, &why) : 0;
+    if (r == CM_EUNSUP)
+        r = make_native(p, &why);
+    if (r && err)
+        *err = why;
+    p->nchunks = 1;
+    for (int i = 0; i < p->ndim && r == 0; i++) {
         p->grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
         p->nchunks *= p->grid[i];
     }
-    return 0;
+    return r;
 }

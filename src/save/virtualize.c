@@ -1,14 +1,16 @@
 /* save/virtualize.c: references to a dataset's chunks.
  *
- *     flatten    every variable as segments of files; refusals come here, before anything is
- * written metadata   as Zarr v2 documents, made by the Zarr writer in a store in memory write
- * references as they come, one after the other, into JSON or Parquet
+ *   flatten    every variable as segments of files; refusals come here, before anything is written
+ *   load       the chunk tables of all segments, file by file in parallel
+ *   metadata   as Zarr v2 documents, made by the Zarr writer in a store in memory
+ *   write      references as they come, one after the other, into JSON or Parquet
  *
  * Sources are recorded as they were when they were opened: a file that changes while references to
  * it are made is found by the first reader.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/context_private.h"
 #include "base/memory.h"
@@ -16,7 +18,7 @@
 
 void cm_virtualize_options_init(cm_virtualize_options *options)
 {
-    *options = (cm_virtualize_options){.inline_nbytes = 512, .record_size = 100000};
+    *options = (cm_virtualize_options){.inline_nbytes = 512};
 }
 
 static int add_parts(cm_virtual *v, cm_group *g, cm_error *err)
@@ -39,6 +41,40 @@ static int add_parts(cm_virtual *v, cm_group *g, cm_error *err)
     }
     for (size_t i = 0; i < g->ngroups && r == 0; i++)
         r = add_parts(v, g->groups[i], err);
+    return r;
+}
+
+/* Load the chunk tables of the k-th file of each variable. What fails will fail again, in order,
+ * and then say so. */
+static int load_tables(void *arg, int64_t k, int worker, cm_error *err)
+{
+    cm_virtual *v = arg;
+    static const int64_t zero[CM_MAX_DIMS];
+    (void)worker;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < v->nparts; i++) {
+            const cm_virtual_part *p = &v->parts[i];
+            const cm_segment *s = p->nsegments > (size_t)k ? &p->segments[k] : NULL;
+            cm_location at;
+            if (!s || !s->fits || p->strided || cm_shape_nelem(p->ndim, s->leaf->shape) <= 0)
+                continue;
+            if (pass == 0)
+                cm_chunked_want(s->leaf);
+            else
+                (void)cm_chunked_locate(s->leaf, zero, &at, NULL);
+        }
+    return cm_context_check(v->ctx, err);
+}
+
+static int load_all_tables(cm_virtual *v, cm_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->nparts; i++)
+        n = v->parts[i].nsegments > n ? v->parts[i].nsegments : n;
+    int r = cm_pool_for(cm_context_pool(v->ctx), v->ctx, (int64_t)n, cm_context_threads(v->ctx),
+                        load_tables, v, err);
+    for (size_t i = 0; i < v->nparts && r == 0; i++)
+        r = cm_virtual_settle(&v->parts[i], err);
     return r;
 }
 
@@ -73,7 +109,9 @@ static int describe(cm_virtual *v, cm_error *err)
         if (r) {
             cm_error_variable(err, var->path);
             cm_error_object(err, p->nsegments ? p->segments[0].leaf->label : v->source->uri);
-            cm_error_hint(err, "leave it out with --skip %s, or copy with chunkmill rechunk",
+            cm_error_hint(err,
+                          "leave it out with --skip %s, rewrite it with --materialize DIR, or copy "
+                          "all with chunkmill rechunk",
                           var->name);
         }
     }
@@ -157,6 +195,16 @@ static int check_target(const char *target, const char *const *sources, size_t n
     return 0;
 }
 
+/* Before anything is rewritten; what decides is the put at the end. */
+static int check_existing(const char *target, const cm_virtualize_options *options, cm_error *err)
+{
+    struct stat st;
+    const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
+    if (options->overwrite || !options->materialize || lstat(path, &st) != 0)
+        return 0;
+    return cm_error_set(err, CM_EEXIST, "exists already");
+}
+
 int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, size_t nsources,
                   const char *target, const cm_virtualize_options *options,
                   cm_virtualize_stats *stats, cm_error *err)
@@ -164,7 +212,7 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     cm_virtualize_options defaults;
     cm_virtualize_options_init(&defaults);
     cm_virtual v = {.ctx = ctx, .source = ds, .options = options ? options : &defaults};
-    if (v.options->record_size < 1 || v.options->record_size > 1 << 26)
+    if (v.options->record_size < 0 || v.options->record_size > 1 << 26)
         return cm_error_set(err, CM_EINVAL, "a record size of %lld: 1 to %d are possible",
                             (long long)v.options->record_size, 1 << 26);
     int r = check_target(target, sources, nsources, err);
@@ -173,26 +221,39 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     if (r == 0)
         r = cm_paths_new(v.files, &v.paths, err);
     if (r == 0)
+        r = cm_paths_new(v.files, &v.directories, err);
+    if (r == 0)
         r = rebase(&v, err);
     if (r == 0)
         r = add_parts(&v, ds->root, err);
     if (r == 0)
+        r = load_all_tables(&v, err);
+    if (r == 0)
         r = describe(&v, err);
+    if (r == 0)
+        r = check_existing(target, v.options, err);
+    if (r == 0)
+        r = cm_virtual_rewrite(&v, target, err);
     if (r == 0)
         r = v.options->parquet ? cm_virtual_write_parquet(&v, target, sources, nsources, err)
                                : cm_virtual_write_json(&v, target, err);
     if (r == 0 && stats)
-        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences, v.ninline,
-                                       (int64_t)cm_paths_count(v.paths)};
+        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences,
+                                       v.ninline,         (int64_t)cm_paths_count(v.paths),
+                                       v.nrewritten,      v.nkept};
     if (r == CM_EEXIST)
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
         cm_error_object(err, target);
+    cm_virtual_rewrite_end(&v, r == 0);
     for (size_t i = 0; i < v.nparts; i++)
-        cm_virtual_part_deinit(&v.parts[i]);
+        cm_virtual_part_deinit(&v, &v.parts[i]);
     free(v.parts);
     free(v.versions);
-    free(v.last_directory);
+    for (size_t i = 0; i < v.nreal; i++)
+        free(v.real[i]);
+    free(v.real);
+    cm_paths_unref(v.directories);
     cm_zarr_writer_free(v.writer);
     cm_store_unref(v.memory);
     cm_store_unref(v.files);

@@ -45,6 +45,9 @@ int cm_local_put(cm_store *s, const char *key, const cm_iov *iov, int n, unsigne
                  cm_error *err);
 int cm_local_sync(cm_store *s, cm_error *err);
 
+/* Rename a file unless something has the name already. 0 or an errno. */
+int cm_local_name_if_absent(const char *temporary, const char *path);
+
 /* fsync the directory at path, so that the names in it survive a crash. No error where the file
  * system cannot, or the directory is gone. */
 int cm_local_flush_directory(const char *path, cm_error *err);

@@ -283,7 +283,7 @@ static int write_all(const cm_local *s, int fd, const char *path, const cm_iov *
 
 /* Give the temporary its name unless that is taken. NFS and old kernels have no RENAME_NOREPLACE: a
  * second link does it there. */
-static int name_if_absent(const char *temporary, const char *path)
+int cm_local_name_if_absent(const char *temporary, const char *path)
 {
     if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
         return 0;
@@ -328,7 +328,7 @@ int cm_local_put_from(cm_store *base, const char *key, cm_produce_fn produce, vo
     if (close(fd) != 0 && errno != EINTR && r == 0)
         r = fail_put(err, errno, path, "cannot write");
     if (r == 0) {
-        int e = flags & CM_PUT_IF_ABSENT       ? name_if_absent(temporary, path)
+        int e = flags & CM_PUT_IF_ABSENT       ? cm_local_name_if_absent(temporary, path)
                 : rename(temporary, path) != 0 ? errno
                                                : 0;
         if (e)

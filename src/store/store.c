@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "store/local.h"
+#include "store/overlay.h"
 #include "store/store.h"
 
 cm_store *cm_store_ref(cm_store *s)
@@ -26,6 +27,7 @@ int cm_store_check_absent(cm_store *s, const char *key, cm_error *err)
 
 const char *cm_store_local_path(const cm_store *s)
 {
+    s = cm_overlay_below(s);
     return s->vt == &cm_local_vt ? ((const cm_local *)s)->path : NULL;
 }
 

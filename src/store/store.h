@@ -30,6 +30,14 @@ typedef struct cm_range {
     void *dst;
 } cm_range;
 
+/* Where the bytes of an object are. */
+typedef struct cm_place {
+    cm_store *store; /* borrowed, as key is */
+    const char *key;
+    uint64_t offset, nbytes;
+    cm_object_version version; /* of that key */
+} cm_place;
+
 typedef struct cm_iov {
     const void *data;
     size_t nbytes;
@@ -70,6 +78,10 @@ typedef struct cm_store_vt {
                    void *(*alloc)(void *user, size_t nbytes, cm_error *err), void *user,
                    size_t *nbytes, cm_object_version *version, cm_error *err);
 
+    /* Where an object's bytes lie as they are in an object of another store: a member of an archive
+     * in the archive's file. CM_EUNSUP when they do not (it is compressed). NULL: never. */
+    int (*place)(cm_store *s, const char *key, cm_place *out, cm_error *err);
+
     /* Put the concatenation of the iovs as the whole object. Readers see the old object or the new
      * one. */
     int (*put)(cm_store *s, const char *key, const cm_iov *iov, int n, unsigned flags,
@@ -109,6 +121,11 @@ void cm_store_unref(cm_store *s); /* NULL is legal */
  * in. */
 int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durability, cm_store **out,
                         cm_error *err);
+/* The members of a zip archive, which is object key of files; read only. Its directory is read now;
+ * an archive that is another one later is CM_ECHANGED. ctx (may be NULL): its budget holds the
+ * table, so it outlives the store. Raises CM_EDATA, CM_EUNSUP, CM_ELIMIT and what reading raises. */
+int cm_store_open_zip(cm_context *ctx, cm_store *files, const char *key, cm_store **out,
+                      cm_error *err);
 int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);
 
 /* A read did not find key, and what is absent means fill: 0 when it may be taken for that. */

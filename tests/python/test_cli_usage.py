@@ -56,7 +56,7 @@ def test_version():
         ("rechunk --vars a,,b x y", "an empty item"),
         ("rechunk --unpack=int8 x y", "not one of float32|float64"),
         ("info", "needs URI"),
-        ("info a b", "takes only URI: what is 'b'?"),
+        ("verify a b", "takes only STORE: what is 'b'?"),
         ("info -z a", "unknown option -z"),
         ("values a", "needs URI VAR: something is missing"),
         ("diff --rtol -1 a b", "--rtol: '-1' is not a number >= 0"),

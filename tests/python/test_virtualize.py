@@ -229,15 +229,28 @@ def test_filter_mask(tmp_path, ok, run):
         assert raw(tmp_path / form, form).s.values.tolist() == [1, 2, 5, 6]
 
 
-def test_compact(tmp_path, ok):
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("block", [0, 512])
+def test_compact(tmp_path, ok, libver, block):
     path = str(tmp_path / "compact.h5")
-    with h5py.File(path, "w") as h:
+    with h5py.File(path, "w", libver=libver, userblock_size=block) as h:
+        h.attrs["before"] = "x" * 700
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_layout(h5py.h5d.COMPACT)
         space = h5py.h5s.create_simple((2, LAT, LON))
         d = h5py.h5d.create(h.id, b"v", h5py.h5t.IEEE_F32LE, space, plist)
         d.write(h5py.h5s.ALL, h5py.h5s.ALL, cells(0, 2))
+        for i in range(20):  # the header goes on elsewhere
+            h["v"].attrs[f"a{i}"] = "y" * 50
     right([path], tmp_path, ok, cells(0, 2))
+    ok("virtualize", path, tmp_path / "whole.json", "--inline", "1kB")
+    refs = json.loads((tmp_path / "whole.json").read_text())["refs"]
+    assert refs["v/0.0.0"].startswith("base64:")
+    # above --inline: where the bytes are in the header
+    ok("virtualize", path, tmp_path / "place.json", "--inline", "100")
+    url, offset, length = json.loads((tmp_path / "place.json").read_text())["refs"]["v/0.0.0"]
+    assert open(path, "rb").read()[offset:offset + length] == cells(0, 2).tobytes()
+    ok("diff", path, tmp_path / "place.json")
 
 
 def test_external_and_virtual_data(tmp_path, run):
@@ -313,9 +326,18 @@ def test_subset(tmp_path, ok, run):
     assert done.code == 3 and "begins inside a chunk" in done.err
 
 
-def test_zarr_sources(four, tmp_path, ok):
+def test_zarr_sources(four, tmp_path, ok, run):
     ok("rechunk", *four, tmp_path / "z.zarr", "--zarr", "2", "--chunks", "time=3", "--codec", "zstd:3")
     right([tmp_path / "z.zarr"], tmp_path, ok, cells(0, 8))
+    sources = json.loads((tmp_path / "cube.json").read_text())["sources"]
+    stat = os.stat(tmp_path / "z.zarr/v/.zarray")
+    assert sources[f"file://{tmp_path}/z.zarr/v/.zarray"] == [stat.st_size, stat.st_mtime_ns]
+    for form in FORMS:
+        ok("verify", tmp_path / form)
+    ok("rechunk", *four, tmp_path / "z.zarr", "--zarr", "2", "--chunks", "time=3", "--codec", "zlib:3", "--overwrite")
+    for form in FORMS:
+        done = run("verify", tmp_path / form)
+        assert done.code == 4 and "z.zarr/v/.zarray" in done.out, done.out
 
 
 def test_codecs_that_others_lack(tmp_path, ok, run):
@@ -360,3 +382,85 @@ def test_corpus(corpus, tmp_path, run):
         else:
             assert made.code in (3, 6) and made.err.strip(), (path, made)
     assert done > 20
+
+
+# ---- appending to Parquet: only what is new is written ------------------------------------------------------
+
+
+def inodes(cube):
+    return {str(p.relative_to(cube)): p.stat().st_ino for p in cube.rglob("*.parq")}
+
+
+def test_append_writes_what_is_new(tmp_path, ok):
+    """v has 4 chunks a step: 8 a file, 3 in a Parquet file; grid and lat stay."""
+    files = [write(tmp_path / f"a{i}.nc", 2 * i) for i in range(5)]
+    cube = tmp_path / "cube.parq"
+    ok("virtualize", *files[:2], cube, "--record-size", "3", "--no-inline")
+    before = inodes(cube)
+    report = json.loads(ok("virtualize", *files[2:4], cube, "--append", "time", "--no-inline", "--json").out)
+    after = inodes(cube)
+    kept = {k for k in before if after.get(k) == before[k]}
+    assert kept == {f"v/refs.{k}.parq" for k in range(5)} | {"lat/refs.0.parq", "grid/refs.0.parq"}
+    assert report["kept"] == len(kept)
+    assert len(after) - len(before) == 5  # 32 chunks now
+    ok("diff", *files[:4], cube)
+    ok("verify", cube)
+    assert np.array_equal(raw(cube, "parq").v.values, cells(0, 8))
+    meta = json.loads((cube / ".zmetadata").read_text())
+    assert meta["record_size"] == 3 and len(meta["sources"]) == 4
+    # before the first: everything moves
+    report = json.loads(ok("virtualize", write(tmp_path / "z.nc", -2), cube, "--append", "time", "--json").out)
+    assert report["kept"] == 0
+    ok("diff", tmp_path / "z.nc", *files[:4], cube)
+    # another size of records
+    ok("virtualize", files[4], cube, "--append", "time", "--record-size", "5")
+    ok("diff", tmp_path / "z.nc", *files, cube)
+    assert json.loads((cube / ".zmetadata").read_text())["record_size"] == 5
+
+
+def test_append_to_a_cube_of_kerchunk(tmp_path, ok):
+    """References that fsspec wrote: its files stay too, also those that it left out."""
+    kerchunk_hdf = pytest.importorskip("kerchunk.hdf")
+    df = pytest.importorskip("kerchunk.df")
+    files = [write(tmp_path / f"k{i}.nc", 4 * i, steps=4, steps_chunk=4) for i in range(2)]
+    with open(files[0], "rb") as f:
+        refs = kerchunk_hdf.SingleHdf5ToZarr(f, files[0], inline_threshold=0).translate()
+    cube = tmp_path / "cube.parq"
+    df.refs_to_dataframe(refs, str(cube), record_size=4)
+    before = inodes(cube)
+    ok("virtualize", files[1], cube, "--append", "time")
+    after = inodes(cube)
+    assert all(after[f"v/refs.{k}.parq"] == before[f"v/refs.{k}.parq"] for k in range(4))
+    ok("diff", *files, cube)
+    assert np.array_equal(raw(cube, "parq").v.values, cells(0, 8))
+
+
+def test_append_killed(tmp_path, ok, chunkmill):
+    """Killed at any moment, the cube is the old or the new one."""
+    import signal
+    import subprocess
+    import time
+
+    files = [write(tmp_path / f"a{i}.nc", 40 * i, steps=40) for i in range(3)]
+    cube = tmp_path / "cube.parq"
+    old = 0
+    for i in range(12):
+        ok("virtualize", *files[:2], cube, "--record-size", "3", "--overwrite", "--no-inline")
+        begun = time.monotonic()
+        if i == 0:
+            ok("virtualize", files[2], cube, "--append", "time", "--no-inline")
+            took = time.monotonic() - begun
+            continue
+        process = subprocess.Popen([chunkmill, "virtualize", files[2], str(cube), "--append", "time", "--no-inline"],
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(took * i / 11)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        steps = json.loads((cube / ".zmetadata").read_text())["metadata"]["v/.zarray"]["shape"][0]
+        assert steps in (80, 120)
+        old += steps == 80
+        ok("diff", *files[:steps // 40], cube)
+    assert old
+    # what the killed ones left goes with the next
+    ok("virtualize", files[2], cube, "--overwrite")
+    assert [p.name for p in tmp_path.iterdir() if "cm-tmp" in p.name] == []

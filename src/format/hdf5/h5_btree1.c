@@ -191,7 +191,15 @@ static int batch(walk *w, const uint64_t *addrs, size_t n, cm_error *err)
         ranges[i] = (cm_range){at, nbytes, w->buffer + i * w->slot};
     }
     cm_object_version version = f->version;
-    int rc = f->store->vt->get(f->store, f->key, ranges, (int)n, &version, err);
+    int rc = 0;
+    uint8_t *ahead = w->depth < 0 ? cm_h5_root_take((cm_h5_file *)(uintptr_t)f, ranges[0].offset,
+                                                    ranges[0].nbytes)
+                                  : NULL;
+    if (ahead)
+        memcpy(ranges[0].dst, ahead, ranges[0].nbytes);
+    else
+        rc = f->store->vt->get(f->store, f->key, ranges, (int)n, &version, err);
+    free(ahead);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = node(w, addrs[i], ranges[i].dst, ranges[i].nbytes, err);
     return rc;
@@ -210,14 +218,30 @@ static int one_level(walk *w, const level *l, cm_error *err)
     return rc ? rc : check_last(w, err);
 }
 
+static void measure(walk *w, const cm_h5_chunks_spec *spec)
+{
+    const cm_h5_file *f = w->f = spec->file;
+    w->head = 8u + 2u * f->nbytes_off;
+    w->key = 8u + 8u * ((size_t)spec->index_ndim + 1);
+    w->node_nbytes = w->head + (2u * f->chunk_k + 1) * w->key + 2u * f->chunk_k * f->nbytes_off;
+}
+
+void cm_h5_index_btree1_want(const cm_h5_chunks_spec *spec)
+{
+    walk w;
+    uint64_t at;
+    measure(&w, spec);
+    if (spec->layout.addr != CM_H5_UNDEF && cm_add_u64(w.f->base, spec->layout.addr, &at) &&
+        at <= w.f->size && w.node_nbytes <= w.f->size - at)
+        cm_h5_root_want(spec->file, at, w.node_nbytes);
+}
+
 int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
 {
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;
-    walk w = {.sink = sink, .f = f, .depth = -1};
-    w.head = 8u + 2u * f->nbytes_off;
-    w.key = 8u + 8u * ((size_t)spec->index_ndim + 1);
-    w.node_nbytes = w.head + (2u * f->chunk_k + 1) * w.key + 2u * f->chunk_k * f->nbytes_off;
+    walk w = {.sink = sink, .depth = -1};
+    measure(&w, spec);
     w.nodes_left = f->size / w.node_nbytes + 1;
     w.slot = w.node_nbytes < f->size ? w.node_nbytes : (size_t)f->size;
     w.batch = 1; /* the root */

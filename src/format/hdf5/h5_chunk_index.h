@@ -21,6 +21,7 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
                     uint32_t mask, cm_error *err);
 
 int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err);
+void cm_h5_index_btree1_want(const cm_h5_chunks_spec *spec);
 
 /* Those of layout version 4. */
 int cm_h5_index_single(cm_h5_chunk_sink *sink, cm_error *err);

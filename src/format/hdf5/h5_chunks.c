@@ -156,6 +156,14 @@ static uint64_t lazy_max_nbytes(const cm_table *base)
     return table->max_nbytes ? table->max_nbytes(table) : 0;
 }
 
+static void lazy_want(const cm_table *base)
+{
+    const lazy *t = (const lazy *)base;
+    if (t->spec.layout.index == CM_H5_INDEX_BTREE1 &&
+        !__atomic_load_n(&t->loaded, __ATOMIC_ACQUIRE))
+        cm_h5_index_btree1_want(&t->spec);
+}
+
 static void lazy_free(cm_table *base)
 {
     lazy *t = (lazy *)base;
@@ -177,7 +185,7 @@ int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *er
         free(t);
         return CM_ENOMEM;
     }
-    t->base = (cm_table){lazy_locate, lazy_free, lazy_max_nbytes};
+    t->base = (cm_table){lazy_locate, lazy_free, lazy_max_nbytes, lazy_want};
     t->spec = *spec;
     t->spec.unknown_name = t->unknown_name;
     t->spec.layout.data = NULL;
@@ -218,6 +226,13 @@ static uint64_t lifted_max_nbytes(const cm_table *base)
     return inner->max_nbytes ? inner->max_nbytes(inner) : 0;
 }
 
+static void lifted_want(const cm_table *base)
+{
+    const cm_table *inner = ((const lifted *)base)->inner;
+    if (inner->want)
+        inner->want(inner);
+}
+
 static void lifted_free(cm_table *base)
 {
     lifted *t = (lifted *)base;
@@ -231,7 +246,7 @@ int cm_h5_lifted_table_new(cm_table *inner, int ndim, const int *from, cm_table 
     lifted *t = cm_calloc(1, sizeof *t, err);
     if (!t)
         return CM_ENOMEM;
-    t->base = (cm_table){lifted_locate, lifted_free, lifted_max_nbytes};
+    t->base = (cm_table){lifted_locate, lifted_free, lifted_max_nbytes, lifted_want};
     t->inner = inner;
     t->ndim = ndim;
     memcpy(t->from, from, (size_t)ndim * sizeof *from);

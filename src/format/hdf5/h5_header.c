@@ -63,8 +63,10 @@ static int add_message(cm_h5_reader *r, work *w, cm_h5_header *h, const cm_h5_me
 }
 
 /* Version 1: type 2, size 2, flags 1, reserved 3, then the bytes. */
-static int parse_v1(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, cm_error *err)
+static int parse_v1(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, uint64_t addr,
+                    cm_error *err)
 {
+    const uint8_t *start = c.p;
     int rc = 0;
     while (rc == 0 && cm_h5_left(&c) >= 8) {
         cm_h5_message m = {.type = cm_h5_u16(&c)};
@@ -72,6 +74,7 @@ static int parse_v1(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, c
         m.flags = cm_h5_u8(&c);
         cm_h5_take(&c, 3);
         m.data = cm_h5_take(&c, m.nbytes);
+        m.at = m.data ? addr + (uint64_t)(m.data - start) : 0;
         w->found++;
         rc = m.data
                  ? add_message(r, w, h, &m, err)
@@ -81,8 +84,10 @@ static int parse_v1(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, c
 }
 
 /* Version 2: type 1, size 2, flags 1, creation order 2 if tracked; the rest may be a gap. */
-static int parse_v2(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, cm_error *err)
+static int parse_v2(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, uint64_t addr,
+                    cm_error *err)
 {
+    const uint8_t *start = c.p;
     size_t prefix = h->flags & 0x04 ? 6 : 4;
     int rc = 0;
     while (rc == 0 && cm_h5_left(&c) >= prefix) {
@@ -92,6 +97,7 @@ static int parse_v2(cm_h5_reader *r, work *w, cm_h5_header *h, cm_h5_cursor c, c
         if (prefix == 6)
             m.order = cm_h5_u16(&c);
         m.data = cm_h5_take(&c, m.nbytes);
+        m.at = m.data ? addr + (uint64_t)(m.data - start) : 0;
         rc = m.data
                  ? add_message(r, w, h, &m, err)
                  : cm_error_set(err, CM_EDATA, "object header's message 0x%x is cut off", m.type);
@@ -108,7 +114,7 @@ static int first_v1(cm_h5_reader *r, uint64_t addr, work *w, cm_h5_header *h, co
     w->pieces[0].addr = addr + 16;
     int rc = cm_h5_get(r, addr + 16, nbytes, "object header", &p, err);
     if (rc == 0)
-        rc = parse_v1(r, w, h, cm_h5_cursor_of(p, nbytes), err);
+        rc = parse_v1(r, w, h, cm_h5_cursor_of(p, nbytes), addr + 16, err);
     return rc;
 }
 
@@ -137,7 +143,7 @@ static int first_v2(cm_h5_reader *r, uint64_t addr, work *w, cm_h5_header *h, co
     if (!cm_h5_checksum_ok(p, prefix + size + 4))
         return cm_error_set(err, CM_EDATA, "checksum of the object header at %" PRIu64 " is wrong",
                             addr);
-    return parse_v2(r, w, h, cm_h5_cursor_of(p + prefix, size), err);
+    return parse_v2(r, w, h, cm_h5_cursor_of(p + prefix, size), addr + prefix, err);
 }
 
 static int continuation(cm_h5_reader *r, work *w, cm_h5_header *h, piece at, cm_error *err)
@@ -149,14 +155,14 @@ static int continuation(cm_h5_reader *r, work *w, cm_h5_header *h, piece at, cm_
     if (rc)
         return rc;
     if (h->version == 1)
-        return parse_v1(r, w, h, cm_h5_cursor_of(p, at.nbytes), err);
+        return parse_v1(r, w, h, cm_h5_cursor_of(p, at.nbytes), at.addr, err);
     if (at.nbytes < 8 || memcmp(p, "OCHK", 4) != 0)
         return cm_error_set(err, CM_EDATA, "no object header continuation at %" PRIu64, at.addr);
     if (!cm_h5_checksum_ok(p, at.nbytes))
         return cm_error_set(err, CM_EDATA,
                             "checksum of the object header continuation at %" PRIu64 " is wrong",
                             at.addr);
-    return parse_v2(r, w, h, cm_h5_cursor_of(p + 4, at.nbytes - 8), err);
+    return parse_v2(r, w, h, cm_h5_cursor_of(p + 4, at.nbytes - 8), at.addr + 4, err);
 }
 
 int cm_h5_header_read(cm_h5_reader *r, uint64_t addr, cm_h5_header *h, cm_error *err)

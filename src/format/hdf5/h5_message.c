@@ -191,6 +191,8 @@ int cm_h5_layout_parse(const cm_h5_file *f, const cm_h5_message *m, cm_h5_layout
         if (out->chunk[i] == 0 || out->chunk[i] > INT64_MAX)
             return cm_error_set(err, CM_EDATA, "chunk is %" PRIu64 " long along axis %d",
                                 out->chunk[i], i);
+    if (out->data && !(m->flags & CM_H5_SHARED) && m->at)
+        out->data_at = f->base + m->at + (uint64_t)(out->data - m->data);
     return 0;
 }
 

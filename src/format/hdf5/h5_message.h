@@ -36,6 +36,7 @@ typedef struct cm_h5_message {
     uint8_t flags;  /* bit 1: shared: the bytes say where the message is */
     uint32_t nbytes;
     const uint8_t *data;
+    uint64_t at; /* address of data */
 } cm_h5_message;
 
 #define CM_H5_SHARED 0x02u
@@ -157,6 +158,7 @@ typedef struct cm_h5_layout {
     uint64_t addr;       /* of the data or the chunk index */
     uint64_t nbytes;     /* contiguous: size of the data, CM_H5_UNDEF where the message has none */
     const uint8_t *data; /* compact */
+    uint64_t data_at;    /* offset of data in the file, 0: not known */
     uint8_t index;       /* enum cm_h5_index */
     bool edges_unfiltered; /* partial edge chunks are stored without filters */
     int ndim;              /* chunked: of the chunk, without the element size */

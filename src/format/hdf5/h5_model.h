@@ -204,6 +204,12 @@ const char *cm_h5_filter_name(const cm_h5_filter *t, char *buf, size_t size);
 struct cm_codec;
 int cm_h5_filter_codec(const cm_h5_filter *t, uint32_t cell, struct cm_codec **out, cm_error *err);
 
+/* Leave the filters that are known, n of them, as chain->note; and append the stages that a note
+ * says, and the note itself, to a chain without any. CM_EDATA for a note that is none. */
+int cm_h5_filters_note(const cm_h5_filter *filters, int n, uint32_t cell, cm_chain *chain,
+                       cm_error *err);
+int cm_h5_filters_restore(const void *note, size_t nbytes, cm_chain *chain, cm_error *err);
+
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
 /* A table of chunks that is read from the file when it is first asked. */

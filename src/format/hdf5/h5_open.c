@@ -20,6 +20,7 @@ void cm_h5_file_unref(cm_h5_file *f)
     if (!f || __atomic_sub_fetch(&f->refcount, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     cm_h5_heap_cache_free(f->heaps);
+    cm_h5_roots_deinit(&f->roots);
     cm_store_unref(f->store);
     free(f->key);
     free(f->uri);
@@ -33,6 +34,7 @@ static int new_file(cm_context *ctx, cm_store *store, const char *key, const cha
     if (!f)
         return CM_ENOMEM;
     f->refcount = 1;
+    pthread_mutex_init(&f->roots.lock, NULL);
     f->ctx = ctx;
     f->store = cm_store_ref(store);
     f->key = cm_strdup(key, err);

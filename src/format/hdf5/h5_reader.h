@@ -10,6 +10,8 @@
 #ifndef CM_FORMAT_HDF5_READER_H
 #define CM_FORMAT_HDF5_READER_H
 
+#include <pthread.h>
+
 #include "base/bytes.h"
 #include "base/context_private.h"
 #include "store/store.h"
@@ -19,6 +21,20 @@
 #define CM_H5_MAX_SHARED 8 /* libhdf5's H5O_SHMESG_MAX_NINDEXES */
 
 typedef struct cm_h5_heap_cache cm_h5_heap_cache; /* h5_strings.c */
+
+/* h5_roots.c: roots of chunk indexes that will be asked for. */
+typedef struct cm_h5_root {
+    uint64_t at; /* offset in the file */
+    size_t nbytes;
+    uint8_t *data; /* NULL before it is fetched and after it is taken */
+} cm_h5_root;
+
+typedef struct cm_h5_roots {
+    pthread_mutex_t lock; /* guards all below */
+    cm_h5_root *items;
+    size_t n, capacity, nbytes;
+    bool fetched;
+} cm_h5_roots;
 
 typedef struct cm_h5_file {
     int refcount; /* atomic */
@@ -41,10 +57,18 @@ typedef struct cm_h5_file {
         uint64_t heap;
     } shared[CM_H5_MAX_SHARED];
     cm_h5_heap_cache *heaps;
+    cm_h5_roots roots;
 } cm_h5_file;
 
 cm_h5_file *cm_h5_file_ref(cm_h5_file *f);
 void cm_h5_file_unref(cm_h5_file *f);
+
+/* The nbytes at offset `at` will be asked for: the first take fetches all that are wanted. */
+void cm_h5_root_want(cm_h5_file *f, uint64_t at, size_t nbytes);
+
+/* They, malloc'ed, once; NULL: read them yourself. */
+uint8_t *cm_h5_root_take(cm_h5_file *f, uint64_t at, size_t nbytes);
+void cm_h5_roots_deinit(cm_h5_roots *r);
 
 /* Find and check the superblock. f has ctx, store, key, uri, version, size set. CM_EDATA. */
 struct cm_h5_reader;

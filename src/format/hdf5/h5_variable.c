@@ -207,7 +207,7 @@ static int compact_table(maker *m, cm_table **out, cm_error *err)
     uint64_t need;
     if (!cm_mul_u64((uint64_t)nelem_of(m), m->unpacker.size, &need) || need > l->nbytes)
         return cm_error_set(err, CM_EDATA, "compact storage has %" PRIu64 " bytes", l->nbytes);
-    return cm_table_new_memory(l->data, (size_t)need, out, err);
+    return cm_table_new_memory(l->data, (size_t)need, l->data_at, out, err);
 }
 
 /* "Chunks" of what does not exist: as planners like them, not too large. */
@@ -284,7 +284,8 @@ static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
         if (rc == 0)
             rc = cm_chain_append(chain, stage, err);
     }
-    return rc;
+    return rc ? rc
+              : cm_h5_filters_note(m->d->filters, m->d->nfilters, m->d->stored_size, chain, err);
 }
 
 static int choose_table(maker *m, cm_table **out, cm_error *err)

@@ -192,16 +192,6 @@ typedef struct pieces {
     size_t n, capacity;
 } pieces;
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 static int64_t position(const cm_h5_run *r, int64_t k)
 {
     return r->start + k / r->block * r->stride + k % r->block;
@@ -228,7 +218,7 @@ static int64_t part_behind(const cm_h5_run *r, int64_t step, int64_t nparts, int
 
 static parts parts_inside(const cm_h5_run *here, int64_t there_block, int64_t lo, int64_t n)
 {
-    parts p = {.step = there_block ? gcd(here->block, there_block) : here->block};
+    parts p = {.step = there_block ? cm_gcd_i64(here->block, there_block) : here->block};
     int64_t all = selected(here) / p.step;
     p.first = part_behind(here, p.step, all, lo);
     int64_t end = part_behind(here, p.step, all, lo + n - 1);

@@ -73,15 +73,22 @@ int cm_thrift_field(cm_thrift *t, int *last, int *id)
     return t->bad ? CM_THRIFT_STOP : type;
 }
 
+/* An element of a list or map. A field's bool is in its header, an element's takes a byte: so every
+ * element takes bytes, and no count can outlast them. */
+static void skip_element(cm_thrift *t, int type)
+{
+    if (type == CM_THRIFT_TRUE || type == CM_THRIFT_FALSE)
+        byte(t);
+    else
+        cm_thrift_skip(t, type);
+}
+
 static void skip_list(cm_thrift *t)
 {
     int type;
     size_t n = cm_thrift_list(t, &type);
     for (size_t i = 0; i < n && !t->bad; i++)
-        if (type == CM_THRIFT_TRUE || type == CM_THRIFT_FALSE)
-            byte(t);
-        else
-            cm_thrift_skip(t, type);
+        skip_element(t, type);
 }
 
 static void skip_map(cm_thrift *t)
@@ -91,10 +98,8 @@ static void skip_map(cm_thrift *t)
         return;
     uint8_t types = byte(t);
     for (uint64_t i = 0; i < n && !t->bad; i++) {
-        cm_thrift_skip(t, types >> 4);
-        cm_thrift_skip(t, types & 15);
-        if (t->at == t->end && i + 1 < n)
-            t->bad = true;
+        skip_element(t, types >> 4);
+        skip_element(t, types & 15);
     }
 }
 

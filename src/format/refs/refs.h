@@ -65,4 +65,11 @@ int cm_refs_paths(cm_context *ctx, cm_store *store, const char *from, cm_paths *
 /* Enter what "sources" records: {url: [size, mtime_ns]}. NULL is none. */
 int cm_refs_expect(cm_paths *paths, const cm_json *sources, cm_error *err);
 
+/* ---- refs_parquet.c -------------------------------------------------------------------------- */
+
+/* Where the files of the references that t is are: store/prefix/refs.K.parq. False when t is no
+ * table of Parquet references in local files. */
+bool cm_refs_parquet_place(const cm_table *t, int64_t *record_size, const char **store,
+                           const char **prefix);
+
 #endif

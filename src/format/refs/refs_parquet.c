@@ -216,6 +216,17 @@ static void free_lazy(cm_table *base)
     free(t);
 }
 
+bool cm_refs_parquet_place(const cm_table *base, int64_t *record_size, const char **store,
+                           const char **prefix)
+{
+    const lazy *t = (const lazy *)base;
+    if (base->free != free_lazy || !(*store = cm_store_local_path(t->store)))
+        return false;
+    *prefix = t->prefix;
+    *record_size = t->record_size;
+    return true;
+}
+
 static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_error *err)
 {
     const opening *o = user;
