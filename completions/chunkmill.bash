@@ -17,6 +17,9 @@ _chunkmill()
         --group) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
         --order) choices='coordinate given name' ;;
         --unsorted) choices='refuse sort keep' ;;
         --duplicates) choices='refuse first last keep' ;;
@@ -27,7 +30,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --chunk-list --vars --skip --group --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --chunk-list --vars --skip --group --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     values)
         case $previous in
@@ -55,6 +58,9 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
         --order) choices='coordinate given name' ;;
         --unsorted) choices='refuse sort keep' ;;
         --duplicates) choices='refuse first last keep' ;;
@@ -67,7 +73,7 @@ _chunkmill()
         --mode) choices='sweep reread spill' ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
     virtualize)
         case $previous in
@@ -84,6 +90,9 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
         --order) choices='coordinate given name' ;;
         --unsorted) choices='refuse sort keep' ;;
         --duplicates) choices='refuse first last keep' ;;
@@ -94,7 +103,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in
@@ -107,6 +116,9 @@ _chunkmill()
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
         --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
         --order) choices='coordinate given name' ;;
         --unsorted) choices='refuse sort keep' ;;
         --duplicates) choices='refuse first last keep' ;;
@@ -117,7 +129,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     verify)
         case $previous in

@@ -1,11 +1,11 @@
-/* Compositions of arrays: random trees of subset, concatenation and map over callback arrays, held
- * to a model that answers one cell at a time. */
+/* Compositions of arrays: random trees of subset, concatenation, map and one more axis over callback
+ * arrays and blanks, held to a model that answers one cell at a time. */
 #include "array/compose.h"
 #include "tap.h"
 
 enum { MAX_ND = 4, MAX_PARTS = 5 };
 
-typedef enum op { LEAF, SUBSET, CONCAT, MAP } op;
+typedef enum op { LEAF, SUBSET, CONCAT, MAP, BLANK, EXPAND } op;
 
 typedef struct node {
     op op;
@@ -30,8 +30,8 @@ static int64_t leaf_value(const node *n, const int64_t *x)
 
 static int64_t value(const node *n, const int64_t *x)
 {
-    int64_t y[MAX_ND] = {0};
-    memcpy(y, x, sizeof y);
+    int64_t y[MAX_ND + 1] = {0};
+    memcpy(y, x, (size_t)n->nd * sizeof *y);
     int k = 0;
     switch (n->op) {
     case LEAF: return leaf_value(n, x);
@@ -44,15 +44,29 @@ static int64_t value(const node *n, const int64_t *x)
             y[n->axis] -= n->parts[k++]->shape[n->axis];
         break;
     case MAP: return value(n->parts[0], x) * n->factor + n->add;
+    case BLANK: return n->salt;
+    case EXPAND: return value(n->parts[0], x + 1);
     }
     return value(n->parts[k], y);
+}
+
+/* Raw parts take no side in a concatenation that is not raw. */
+static bool is_raw(const node *n)
+{
+    bool raw = n->op != LEAF;
+    for (int k = 0; k < n->nparts; k++)
+        if (n->op != CONCAT || n->parts[k]->shape[n->axis] > 0)
+            raw = raw && is_raw(n->parts[k]);
+    return raw;
 }
 
 /* Is there a chunk boundary before position x of the axis in all of the array? */
 static bool is_cut(const node *n, int axis, int64_t x)
 {
     switch (n->op) {
-    case LEAF: return x % n->chunk[axis] == 0;
+    case LEAF:
+    case BLANK: return x % n->chunk[axis] == 0;
+    case EXPAND: return is_cut(n->parts[0], axis - 1, x); /* the new axis has one place */
     case SUBSET: return is_cut(n->parts[0], axis, x + n->start[axis]);
     case MAP: return is_cut(n->parts[0], axis, x);
     case CONCAT: break;
@@ -64,7 +78,8 @@ static bool is_cut(const node *n, int axis, int64_t x)
         return x == 0 || is_cut(n->parts[k], axis, x);
     }
     for (int k = 0; k < n->nparts; k++)
-        if (n->parts[k]->shape[n->axis] > 0 && !is_cut(n->parts[k], axis, x))
+        if (n->parts[k]->shape[n->axis] > 0 && (!is_raw(n->parts[k]) || is_raw(n)) &&
+            !is_cut(n->parts[k], axis, x))
             return false;
     return true;
 }
@@ -137,7 +152,9 @@ static node *make(uint64_t *seed, int nd, const int64_t *shape, cm_kind kind, in
     n->nd = nd;
     memcpy(n->shape, shape, (size_t)nd * sizeof *shape);
     memcpy(bigger, shape, (size_t)nd * sizeof *shape);
-    n->op = depth == 0 ? LEAF : (op)below(seed, 4);
+    n->op = depth == 0 ? (below(seed, 5) ? LEAF : BLANK) : (op)below(seed, 4);
+    if (nd > 0 && shape[0] == 1 && depth > 0 && below(seed, 2))
+        n->op = EXPAND;
     if (nd == 0 && n->op == CONCAT)
         n->op = MAP;
     cm_array *parts[MAX_PARTS];
@@ -149,6 +166,24 @@ static node *make(uint64_t *seed, int nd, const int64_t *shape, cm_kind kind, in
         TAP_CALL(cm_array_from_callback(cm_dtype_of(kind, 0), nd, shape, n->chunk, fill_leaf, n,
                                         NULL, &n->array, &err),
                  &err);
+        break;
+    case BLANK: {
+        n->salt = below(seed, 1000);
+        int32_t v32 = (int32_t)n->salt;
+        double d = (double)n->salt;
+        for (int i = 0; i < nd; i++)
+            n->chunk[i] = 1 + below(seed, 7);
+        TAP_CALL(cm_array_blank(cm_dtype_of(kind, 0), nd, shape, n->chunk,
+                                kind == CM_INT32   ? (void *)&v32
+                                : kind == CM_INT64 ? (void *)&n->salt
+                                                   : (void *)&d,
+                                "blank", "/b", &n->array, &err),
+                 &err);
+        break;
+    }
+    case EXPAND:
+        n->parts[n->nparts++] = make(seed, nd - 1, shape + 1, kind, depth - 1);
+        TAP_CALL(cm_array_expand(n->parts[0]->array, &n->array, &err), &err);
         break;
     case SUBSET:
         for (int i = 0; i < nd; i++) {
@@ -162,7 +197,7 @@ static node *make(uint64_t *seed, int nd, const int64_t *shape, cm_kind kind, in
         n->axis = (int)below(seed, nd);
         for (int64_t rest = shape[n->axis]; n->nparts < MAX_PARTS;) {
             bool last = n->nparts == MAX_PARTS - 1 || below(seed, 5) == 0;
-            bigger[n->axis] = last ? rest : below(seed, rest + 1);
+            bigger[n->axis] = last ? rest : below(seed, 2) ? below(seed, rest + 1) : rest > 0;
             rest -= bigger[n->axis];
             n->parts[n->nparts] = make(seed, nd, bigger, kind, depth - 1);
             parts[n->nparts] = n->parts[n->nparts]->array;

@@ -523,6 +523,46 @@ static void steps_are_cut(void)
     }
 }
 
+/* A new dimension; its values from the names, as numbers and as texts. */
+static void files_are_stacked(void)
+{
+    static const char *const coords[] = {"run=name:r([0-9]+)", "run=name:(r.*)-", NULL};
+    const char *u = "days since 2000-01-01";
+    cm_join_options o;
+    cm_join_options_init(&o);
+    o.stack = "run";
+    for (size_t c = 0; c < 3; c++) {
+        o.coord = coords[c];
+        for (int64_t n = 0;; n++) {
+            cm_dataset *out = NULL;
+            cm_error err = {0};
+            cm_dataset *f[2] = {make((daily){"r12-.nc", u, NULL, CM_INT64, 4, 0, 2, 1}),
+                                make((daily){"r3-.nc", u, NULL, CM_INT64, 4, 0, 2, 2})};
+            fault_malloc_at(n);
+            int rc = cm_dataset_join(ctx, f, 2, &o, &out, &err);
+            bool fired = fault_end();
+            drop(f, 2);
+            TAP_EQ(rc, fired ? CM_ENOMEM : 0);
+            if (rc == 0) {
+                double *tas = mem_doubles(ctx, out, "/tas", 2 * 4 * NLAT);
+                for (int i = 0; i < 2 * 4 * NLAT; i++)
+                    TAP_OK(tas[i] == tas_at(i / NLAT % 4 * 2, i % NLAT));
+                free(tas);
+                TAP_EQ(tas_of(out)->ndim, 3);
+                TAP_EQ(cm_group_find_variable(out->root, "time_bnds")->ndim, 2);
+                if (c != 1) {
+                    double *run = mem_doubles(ctx, out, "/run", 2);
+                    TAP_OK(run[0] == (c ? 0 : 3) && run[1] == (c ? 1 : 12));
+                    free(run);
+                }
+            }
+            cm_dataset_free(out);
+            if (!fired)
+                break;
+        }
+    }
+}
+
 /* Every allocation fails once: an error comes back, the sources are as they were. */
 static void memory_runs_out(void)
 {
@@ -571,6 +611,7 @@ int main(void)
     TAP_RUN(random_files);
     TAP_RUN(groups_join_too);
     TAP_RUN(steps_are_cut);
+    TAP_RUN(files_are_stacked);
     TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();

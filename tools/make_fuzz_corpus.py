@@ -103,6 +103,55 @@ def types(folder):
         h["x"].attrs["ref"] = h["x"].ref
 
 
+POINT = np.dtype({"names": ["x", "on"], "formats": [">i2", "?"], "offsets": [1, 5], "itemsize": 8})
+RECORD = np.dtype([("n", "<i4"), ("at", POINT, (2,)), ("word", "S3"), ("raw", "V2")])
+
+
+def records(folder):
+    """Compounds with gaps, in compounds, arrays and attributes; opaque cells; sequences."""
+    a = np.zeros(5, RECORD)
+    for i in range(5):
+        a[i] = (i * 37 + 5, [(i, i % 2), (-i, 1)], b"ab", np.void(b"xy"))
+    with create(folder, "records", ("v108", "v110")) as h:
+        h.create_dataset("gaps", data=a, chunks=(2,), fillvalue=a[3], **TIMES)
+        h.create_dataset("packed", data=np.array([(1, 2.5), (3, 4.5)], [("i", "<i4"), ("f", "<f8")]), **TIMES)
+        h.create_dataset("opaque", data=np.array([b"abc", b"de"], "V3"), **TIMES)
+        d = h.create_dataset("lists", (3,), h5py.vlen_dtype("<i2"), chunks=(2,), **TIMES)
+        d[0] = cells(4)
+        d = h.create_dataset("points", (2,), h5py.vlen_dtype(POINT), **TIMES)
+        d[1] = a["at"][2]
+        h.attrs["record"] = a[1]
+        h.attrs.create("words", np.array([(b"a", "bc")], [("f", "S2"), ("v", h5py.string_dtype())]))
+        h.attrs["blob"] = np.void(b"\x01\x02")
+        h.attrs.create("square", cells(4).reshape(1, 2, 2), dtype=np.dtype(("<i2", (2, 2))))
+
+
+def references(folder):
+    with create(folder, "references", "earliest") as h:
+        x = h.create_dataset("g/x", data=cells(20).reshape(4, 5), **TIMES)
+        h["named"] = np.dtype("<i4")
+        some = [x.ref, h["g"].ref, h["named"].ref, h5py.Reference(), h.ref]
+        d = h.create_dataset("objects", (5,), h5py.ref_dtype, **TIMES)
+        for i, r in enumerate(some):
+            d[i] = r
+        some = [x.regionref[1:3, 2:4], x.regionref[::2, 1], x.regionref[np.arange(20).reshape(4, 5) % 7 == 0], x.regionref[...]]
+        d = h.create_dataset("regions", (5,), h5py.regionref_dtype, chunks=(2,), **TIMES)
+        for i, r in enumerate(some):
+            d[i] = r
+        h.attrs["to"] = x.ref
+        x.attrs["parts"] = np.array(some[:2], h5py.regionref_dtype)
+
+
+def refused(folder):
+    with create(folder, "refused", ("v108", "v110")) as h:
+        h.create_dataset("words", (1,), np.dtype([("n", "<i4"), ("word", h5py.string_dtype())]), **TIMES)
+        h.create_dataset("refs", (1,), np.dtype([("in", [("to", h5py.ref_dtype)])]), **TIMES)
+        t = h5py.h5t.vlen_create(h5py.h5t.vlen_create(h5py.h5t.STD_I32LE))
+        p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        p.set_obj_track_times(False)
+        h5py.h5d.create(h.id, b"lists", t, h5py.h5s.create_simple((1,)), p)
+
+
 def odd_filters(folder):
     with create(folder, "odd_filters", "earliest") as h:
         a = cells(40) % 30
@@ -149,7 +198,7 @@ def elsewhere(folder):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "fuzz/corpus/hdf5"
     os.makedirs(folder, exist_ok=True)
-    for make in (old, strings, dense, scales, indexes, types, odd_filters, elsewhere):
+    for make in (old, strings, dense, scales, indexes, types, records, references, refused, odd_filters, elsewhere):
         make(folder)
     for name in sorted(os.listdir(folder)):
         print(f"{os.path.getsize(os.path.join(folder, name)):7d} {name}")

@@ -83,6 +83,21 @@ typedef struct cm_join_options {
     cm_unsorted unsorted;
     cm_duplicates duplicates;
     cm_gaps gaps;
+    /* A new dimension to stack the datasets along, which none of them has: as its values coord's,
+     * else those of the scalar variable of that name, else 0, 1, 2... in the order given. Data
+     * variables get the dimension; coordinates of other dimensions do not, and must be equal; nor
+     * do auxiliary coordinates, bounds and grid mappings, if they are equal in all. */
+    const char *stack;
+    /* The joined dimension's coordinate values, from elsewhere than a variable:
+     *   "time=date:%Y%m%d"              a date in the file's name
+     *   "member=name:r([0-9]+)i"        what a regular expression finds in it
+     *   "time=attr:NAME", "VAR@NAME"    an attribute: ISO 8601, a number, a text
+     *   "member=values:1,2,5"           in the order of the datasets
+     * They take the place of the coordinate variable, if there is one; when the datasets have no
+     * such dimension they are stacked along it. */
+    const char *coord;
+    const char *calendar; /* of the dates; NULL: of the variable that is replaced, else standard */
+    bool keep_first;      /* the first dataset has its own: the others extend it */
 } cm_join_options;
 
 CM_API void cm_join_options_init(cm_join_options *options);
@@ -106,8 +121,9 @@ CM_API int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t 
                            cm_error *err) CM_MUST_CHECK;
 
 /* What cm_dataset_join did, borrowed from the dataset that it made; NULL for others. An object:
- * "dimension", "order" ("coordinate", "given", "name"), "files", "steps", "duplicates" (values that
- * were there more than once), "missing", "filled" (steps), "notes": lines for people. */
+ * "dimension", "order" ("coordinate", "given", "name"), "files", "steps", "stacked" and "shared"
+ * (variables, when a new dimension was made), "duplicates" (values that were there more than once),
+ * "missing", "filled" (steps), "notes": lines for people. */
 CM_API const cm_json *cm_dataset_join_report(const cm_dataset *ds);
 
 #ifdef __cplusplus

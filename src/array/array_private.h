@@ -30,9 +30,11 @@ typedef struct cm_map {
 } cm_map;
 
 /* How coordinates and values of an array become those of the root. Every array in a composition has
- * the root's number of axes, in the same order. */
+ * the root's axes, in the same order, but for the first `lead` of them. */
 typedef struct cm_frame {
-    int64_t shift[CM_MAX_DIMS]; /* root coordinate = array coordinate + shift */
+    int64_t shift[CM_MAX_DIMS]; /* root coordinate = array coordinate + shift; axes of the array */
+    int lead;                   /* axes of the root before those of the array (array/expand.c) */
+    int64_t lead_at[CM_MAX_DIMS]; /* the root's only coordinate along each */
     int nmaps;
     const cm_map *maps[8]; /* maps[nmaps-1] is applied first (nearest to the leaf) */
 } cm_frame;

@@ -45,6 +45,11 @@ int cm_array_blank(cm_dtype dtype, int ndim, const int64_t *shape, const int64_t
                    cm_error *err);
 bool cm_array_is_blank(const cm_array *a);
 
+/* src with one more axis, of length 1, before its others. Raises CM_EUNSUP (too many axes),
+ * CM_ENOMEM. source: what an array was expanded from, borrowed; NULL when it is no such array. */
+int cm_array_expand(cm_array *src, cm_array **out, cm_error *err);
+cm_array *cm_array_expand_source(const cm_array *a);
+
 /* What a composite is made of, borrowed. parts: false when a is no concatenation; begins: n + 1
  * positions along axis. subset: the array that a is a box of, and where it starts; NULL when a is
  * none.

@@ -26,6 +26,66 @@
 
 enum { WINDOW = 512 << 10, BLOCK_CELLS = 32 << 10, MAX_RANGES = 256, DIRECT_RUN = 32 << 10 };
 
+/* ---- the destination, which may have axes before those of the leaf --------------------------- */
+
+typedef struct rooted {
+    int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
+} rooted;
+
+static void root_box(const cm_piece *p, const int64_t *lo, const int64_t *n, rooted *out)
+{
+    const size_t nd = (size_t)p->leaf->ndim;
+    for (int i = 0; i < p->lead; i++) {
+        out->lo[i] = p->lead_at[i];
+        out->n[i] = 1;
+    }
+    memcpy(out->lo + p->lead, lo, nd * sizeof *lo);
+    memcpy(out->n + p->lead, n, nd * sizeof *n);
+}
+
+static void dest_put(const cm_sink *s, const cm_piece *p, const int64_t *lo, const int64_t *n,
+                     const void *src, const int64_t *strides, uint32_t swap)
+{
+    rooted r;
+    int64_t all[CM_MAX_DIMS] = {0};
+    if (!p->lead) {
+        cm_dest_put(s->dest, lo, n, src, strides, swap);
+        return;
+    }
+    root_box(p, lo, n, &r);
+    memcpy(all + p->lead, strides, (size_t)p->leaf->ndim * sizeof *strides);
+    cm_dest_put(s->dest, r.lo, r.n, src, all, swap);
+}
+
+static void dest_fill(const cm_sink *s, const cm_piece *p, const void *value)
+{
+    rooted r;
+    root_box(p, p->lo, p->n, &r);
+    cm_dest_fill(s->dest, r.lo, r.n, value);
+}
+
+static void *dest_contiguous(const cm_sink *s, const cm_piece *p)
+{
+    rooted r;
+    if (!p->lead)
+        return cm_dest_contiguous(s->dest, p->lo, p->n);
+    root_box(p, p->lo, p->n, &r);
+    return cm_dest_contiguous(s->dest, r.lo, r.n);
+}
+
+static bool dest_view(const cm_sink *s, const cm_piece *p, char **first, int64_t *strides)
+{
+    rooted r;
+    int64_t all[CM_MAX_DIMS];
+    if (!p->lead)
+        return cm_dest_view(s->dest, p->lo, p->n, first, strides);
+    root_box(p, p->lo, p->n, &r);
+    if (!cm_dest_view(s->dest, r.lo, r.n, first, all))
+        return false;
+    memcpy(strides, all + p->lead, (size_t)p->leaf->ndim * sizeof *strides);
+    return true;
+}
+
 /* Bytes that a cell takes on its way through the maps, at the widest. */
 static uint64_t map_width(const cm_piece *p)
 {
@@ -108,7 +168,7 @@ static int deliver_block(const cm_sink *s, const cm_piece *p, cm_workspace *ws, 
     if (r)
         return r;
     cm_strides_c(nd, n, s->dest->dtype.size, dense);
-    cm_dest_put(s->dest, lo, n, ws->mapped[at].data, dense, 0);
+    dest_put(s, p, lo, n, ws->mapped[at].data, dense, 0);
     return 0;
 }
 
@@ -118,7 +178,7 @@ static int deliver(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const 
 {
     int nd = p->leaf->ndim;
     if (!p->nmaps && !p->unpack && !c->borrowed_strings) {
-        cm_dest_put(s->dest, lo, n, c->data, c->strides, c->swap);
+        dest_put(s, p, lo, n, c->data, c->strides, c->swap);
         return 0;
     }
     cm_box box = cm_box_make(nd, lo, n);
@@ -160,7 +220,7 @@ static void *direct_target(const cm_sink *s, const cm_piece *p)
     for (int i = 0; i < c->ndim; i++)
         if (p->src[i] != 0 || p->n[i] != c->shape[i])
             return NULL;
-    return cm_dest_contiguous(s->dest, p->lo, p->n);
+    return dest_contiguous(s, p);
 }
 
 static size_t vlen_room(const cm_piece *p)
@@ -192,7 +252,7 @@ uint64_t cm_piece_scratch(const cm_sink *s, const cm_piece *p)
     if (p->kind == CM_PIECE_RAW)
         return n + window_nbytes(p->stored_size);
     if (p->kind == CM_PIECE_CALL) {
-        if (p->nmaps || !cm_dest_contiguous(s->dest, p->lo, p->n)) {
+        if (p->nmaps || !dest_contiguous(s, p)) {
             cm_box box = cm_box_make(p->leaf->ndim, p->lo, p->n);
             n += (uint64_t)cm_box_nelem(&box) * p->leaf->dtype.size;
         }
@@ -429,7 +489,7 @@ static bool raw_direct(const cm_sink *s, const cm_piece *p, int *result, bool *a
     char *first;
     int64_t strides[CM_MAX_DIMS], run = p->stored_size, i[CM_MAX_DIMS] = {0};
     if (p->nmaps || p->unpack || swap_of(p->leaf->dtype, p->big_endian) ||
-        !cm_dest_view(s->dest, p->lo, p->n, &first, strides))
+        !dest_view(s, p, &first, strides))
         return false;
     while (inner > 0 &&
            (p->n[inner - 1] == 1 || (p->src[inner - 1] == run && strides[inner - 1] == run))) {
@@ -518,7 +578,7 @@ int cm_piece_raw(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_error
 int cm_piece_fill(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_error *err)
 {
     if (!p->nmaps && !cm_kind_is_vlen(p->leaf->dtype.kind)) {
-        cm_dest_fill(s->dest, p->lo, p->n, p->leaf->fill);
+        dest_fill(s, p, p->leaf->fill);
         return 0;
     }
     /* One cell through the maps, then everywhere. */
@@ -539,13 +599,13 @@ int cm_piece_fill(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_erro
         at = 1 - at;
     }
     if (!r)
-        cm_dest_fill(s->dest, p->lo, p->n, ws->mapped[at].data);
+        dest_fill(s, p, ws->mapped[at].data);
     return r;
 }
 
 int cm_piece_call(const cm_sink *s, const cm_piece *p, cm_workspace *ws, cm_error *err)
 {
-    void *direct = p->nmaps ? NULL : cm_dest_contiguous(s->dest, p->lo, p->n);
+    void *direct = p->nmaps ? NULL : dest_contiguous(s, p);
     if (direct)
         return p->fn(p->user, p->leaf_lo, p->n, direct, err);
     cm_box box = cm_box_make(p->leaf->ndim, p->lo, p->n);

@@ -55,6 +55,9 @@ static cm_piece *add(cm_sink *s, cm_piece_kind kind, cm_array *leaf, const cm_fr
         return NULL;
     for (int i = 0; i < nd; i++)
         p->lo[i] += frame->shift[i];
+    p->lead = frame->lead;
+    if (p->lead && !(p->lead_at = dup_i64(s, frame->lead_at, p->lead, err)))
+        return NULL;
     if (p->nmaps) {
         p->maps = cm_bump_dup(s->bump, frame->maps, (size_t)p->nmaps * sizeof *frame->maps, err);
         if (!p->maps)

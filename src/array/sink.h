@@ -19,9 +19,11 @@ typedef struct cm_piece {
     cm_array *leaf;
     int nmaps;
     const cm_map **maps; /* maps[nmaps - 1] first */
-    int64_t *lo, *n;     /* box in root coordinates; lo - shift are the leaf's */
-    int64_t *leaf_lo;    /* CALL: the same box in the leaf's coordinates */
-    int64_t *src;        /* CHUNK: first cell in the chunk; RAW: strides in the object */
+    int64_t *lo, *n;     /* box in root coordinates, leaf's axes; lo - shift are the leaf's */
+    int lead;            /* axes of the root before those, and the place along each */
+    int64_t *lead_at;
+    int64_t *leaf_lo; /* CALL: the same box in the leaf's coordinates */
+    int64_t *src;     /* CHUNK: first cell in the chunk; RAW: strides in the object */
     cm_store *store;
     const char *key;
     cm_object_version version;

@@ -21,6 +21,7 @@ typedef struct cm_cli_args {
     const char *group, *unpack, *format;
     /* several sources */
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
+    const char *stack, *coord, *calendar;
     /* save */
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
@@ -120,6 +121,31 @@ typedef struct cm_cli_option {
          CM_CLI_AT(concat),                                                                        \
          "DIM",                                                                                    \
          "dimension along which sources join; default: the unlimited one"},                        \
+        {CM_CLI_TEXT,                                                                              \
+         "stack",                                                                                  \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(stack),                                                                         \
+         "DIM",                                                                                    \
+         "stack the sources along a new dimension; its values are those of --coord, else of the "  \
+         "scalar variable DIM, else 0, 1, 2..."},                                                  \
+        {CM_CLI_TEXT,                                                                              \
+         "coord",                                                                                  \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(coord),                                                                         \
+         "DIM=FROM",                                                                               \
+         "the dimension's values: time=date:%Y%m%d and member=name:r([0-9]+)i take them from "     \
+         "file "                                                                                   \
+         "names, time=attr:NAME from an attribute, member=values:1,2,3 as listed; stacks sources " \
+         "that do not have the dimension"},                                                        \
+        {CM_CLI_TEXT,                                                                              \
+         "calendar",                                                                               \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(calendar),                                                                      \
+         "NAME",                                                                                   \
+         "calendar of the dates of --coord; default: the sources' own, else standard"},            \
         {CM_CLI_CHOICE,                                                                            \
          "order",                                                                                  \
          0,                                                                                        \

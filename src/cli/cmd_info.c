@@ -38,7 +38,8 @@ static int list_chunks(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_
 
 static bool is_joined(const cm_cli_args *a)
 {
-    return a->noperands > 1 || a->files_from || a->order || a->unsorted || a->duplicates || a->gaps;
+    return a->noperands > 1 || a->files_from || a->order || a->unsorted || a->duplicates ||
+           a->gaps || a->stack || a->coord || a->calendar;
 }
 
 static int show(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_error *err)

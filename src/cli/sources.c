@@ -183,6 +183,31 @@ static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return ret;
 }
 
+/* Which variables were stacked and which were not is the program's choice: it says so. */
+static void list_names(const cm_json *list, char *buf, size_t size)
+{
+    size_t used = 0;
+    buf[0] = 0;
+    for (size_t i = 0; i < cm_json_count(list) && used < size; i++) {
+        int n = snprintf(buf + used, size - used, "%s%s", i ? ", " : "",
+                         cm_json_string(cm_json_at(list, i)) + 1);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void stacked_text(const cm_json *report, char *buf, size_t size)
+{
+    char stacked[512], shared[512];
+    buf[0] = 0;
+    if (!cm_json_get(report, "stacked") && !cm_json_get(report, "shared"))
+        return;
+    list_names(cm_json_get(report, "stacked"), stacked, sizeof stacked);
+    list_names(cm_json_get(report, "shared"), shared, sizeof shared);
+    snprintf(buf, size, "stacked along %s: %s; the same in all: %s",
+             cm_json_string(cm_json_get(report, "dimension")), stacked[0] ? stacked : "nothing",
+             shared[0] ? shared : "nothing");
+}
+
 /* The place of text among "a|b|c"; 0 when it is NULL. */
 static int choice_of(const char *text, const char *const *choices)
 {
@@ -205,12 +230,17 @@ static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
     o->unsorted = (cm_unsorted)choice_of(args->unsorted, unsorted);
     o->duplicates = (cm_duplicates)choice_of(args->duplicates, duplicates);
     o->gaps = (cm_gaps)choice_of(args->gaps, gaps);
+    o->stack = args->stack;
+    o->coord = args->coord;
+    o->calendar = args->calendar;
+    o->keep_first = args->append != NULL;
 }
 
 static bool joins(const cm_cli *cli, const cm_cli_sources *s)
 {
     const cm_cli_args *a = &cli->args;
-    return s->names.n > 1 || a->unsorted || a->duplicates || a->gaps;
+    return s->names.n > 1 || a->unsorted || a->duplicates || a->gaps || a->stack || a->coord ||
+           a->calendar;
 }
 
 static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
@@ -226,6 +256,10 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     }
     s->dataset = s->joined;
     s->report = cm_dataset_join_report(s->joined);
+    char line[1200];
+    stacked_text(s->report, line, sizeof line);
+    if (line[0])
+        cm_cli_note(cli, "%s", line);
     return 0;
 }
 
@@ -303,6 +337,13 @@ void cm_cli_join_text(const cm_json *r, cm_cli_out *out)
                       : strcmp(order, "name") == 0  ? "by name"
                                                     : "by coordinate value",
                       (long long)steps);
+    char line[1200];
+    stacked_text(r, line, sizeof line);
+    if (line[0]) {
+        cm_cli_out_spaces(out, 4);
+        cm_cli_out_name(out, line);
+        cm_cli_out_char(out, '\n');
+    }
     put_notes(r, out);
 }
 

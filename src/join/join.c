@@ -23,6 +23,7 @@
 #include "join/order.h"
 #include "join/rebuild.h"
 #include "join/same.h"
+#include "join/stack.h"
 
 void cm_join_options_init(cm_join_options *options)
 {
@@ -287,35 +288,61 @@ static bool changes_one(const cm_join_options *o)
            o->gaps == CM_GAPS_FILL || o->gaps == CM_GAPS_REFUSE;
 }
 
+static int join_along(cm_context *ctx, cm_dataset *const *datasets, size_t n,
+                      const cm_join_options *options, cm_report *report, cm_dataset **out,
+                      cm_error *err)
+{
+    const char *dimension = NULL;
+    cm_order order = {0};
+    cm_dataset **sorted = cm_calloc(n, sizeof(cm_dataset *), err);
+    int rc = sorted ? cm_order_dimension(ctx, datasets, n, options, &dimension, err) : CM_ENOMEM;
+    if (rc == 0)
+        rc = cm_order_make(ctx, datasets, n, dimension, options, report, &order, err);
+    for (size_t k = 0; rc == 0 && k < n; k++)
+        sorted[k] = datasets[order.files[k]];
+    if (rc == 0)
+        rc = join_sorted(ctx, sorted, &order, options->static_first, report, out, err);
+    cm_order_deinit(&order);
+    free(sorted);
+    return rc;
+}
+
+/* Along a dimension whose coordinate is made first. */
+static int join_stacked(cm_context *ctx, cm_dataset *const *datasets, size_t n,
+                        const cm_join_options *options, cm_report *report, cm_dataset **out,
+                        cm_error *err)
+{
+    cm_stack stack;
+    cm_join_options along = *options;
+    int rc = cm_stack_make(ctx, datasets, n, options, &stack, report, err);
+    along.concat = stack.dimension;
+    if (rc == 0)
+        rc = join_along(ctx, stack.datasets, n, &along, report, out, err);
+    cm_stack_deinit(&stack);
+    return rc;
+}
+
 int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                     const cm_join_options *options, cm_dataset **out, cm_error *err)
 {
     cm_join_options defaults;
+    cm_report report = {0};
     cm_join_options_init(&defaults);
     if (!options)
         options = &defaults;
     *out = NULL;
     if (n == 0)
         return cm_error_set(err, CM_EINVAL, "no datasets to join");
-    if (n == 1 && !changes_one(options))
+    if (options->calendar && !options->coord)
+        return cm_error_set(err, CM_EINVAL, "--calendar is that of the dates of --coord");
+    bool stacks = options->stack || options->coord;
+    if (n == 1 && !stacks && !changes_one(options))
         return cm_dataset_select(ctx, datasets[0], NULL, out, err);
-    const char *dimension = NULL;
-    cm_order order = {0};
-    cm_report report = {0};
-    cm_dataset **sorted = cm_calloc(n, sizeof(cm_dataset *), err);
-    int rc = sorted ? cm_context_check(ctx, err) : CM_ENOMEM;
+    int rc = cm_context_check(ctx, err);
     if (rc == 0)
         rc = cm_report_init(ctx, &report, err);
     if (rc == 0)
-        rc = cm_order_dimension(ctx, datasets, n, options, &dimension, err);
-    if (rc == 0)
-        rc = cm_order_make(ctx, datasets, n, dimension, options, &report, &order, err);
-    for (size_t k = 0; rc == 0 && k < n; k++)
-        sorted[k] = datasets[order.files[k]];
-    if (rc == 0)
-        rc = join_sorted(ctx, sorted, &order, options->static_first, &report, out, err);
-    cm_order_deinit(&order);
+        rc = (stacks ? join_stacked : join_along)(ctx, datasets, n, options, &report, out, err);
     cm_report_deinit(&report);
-    free(sorted);
     return rc;
 }

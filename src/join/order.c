@@ -383,7 +383,8 @@ static int tell(const ordering *o, cm_error *err)
         rc = cm_report_count(o->report, "files", (int64_t)o->n, err);
     if (rc == 0)
         rc = cm_report_count(o->report, "steps", out->naxes ? out->axes[0].runs.length : 0, err);
-    if (rc == 0 && !coordinate && o->n > 1 && o->options->order == CM_ORDER_COORDINATE)
+    bool labelled = o->options->stack || o->options->coord; /* by text: there is no order */
+    if (rc == 0 && !coordinate && o->n > 1 && o->options->order == CM_ORDER_COORDINATE && !labelled)
         rc = cm_report_note(o->report, err,
                             "dimension %s has no numeric coordinate variable: the files are joined "
                             "in the order given",

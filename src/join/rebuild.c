@@ -74,6 +74,34 @@ int cm_rebuild_variable(cm_group *dst, const cm_variable *src, cm_array *array,
     return rc;
 }
 
+int cm_rebuild_stacked(cm_group *dst, const cm_variable *src, const char *dimension,
+                       cm_array *array, cm_error *err)
+{
+    cm_variable *v = NULL;
+    int64_t chunks[CM_MAX_DIMS + 1] = {1}, shards[CM_MAX_DIMS + 1] = {1};
+    const cm_storage *s = &src->storage;
+    int rc = cm_group_add_variable(dst, src->name, &v, err);
+    if (rc) {
+        cm_array_unref(array);
+        return rc;
+    }
+    cm_variable_set_array(v, array);
+    rc = cm_variable_set_dimension(v, 0, dimension, err);
+    for (int i = 0; rc == 0 && i < src->ndim; i++)
+        rc = cm_variable_set_dimension(v, i + 1, src->dimensions[i], err);
+    if (rc == 0)
+        rc = copy_attributes(v, src, NULL, NULL, err);
+    for (int i = 0; i < src->ndim; i++) {
+        chunks[i + 1] = s->chunks ? s->chunks[i] : 1;
+        shards[i + 1] = s->shards ? s->shards[i] : 1;
+    }
+    if (rc == 0)
+        rc = cm_variable_set_storage(v, src->ndim + 1, s->chunks ? chunks : NULL,
+                                     s->shards ? shards : NULL, s->codecs, s->stored_dtype,
+                                     array->raw, err);
+    return rc;
+}
+
 typedef struct list {
     cm_variable **items;
     size_t n, capacity;

@@ -14,6 +14,10 @@ int cm_rebuild_group_attributes(cm_group *dst, const cm_group *src, cm_error *er
 int cm_rebuild_variable(cm_group *dst, const cm_variable *src, cm_array *array,
                         const char *const *without, const char *const *without_too, cm_error *err);
 
+/* The same with `dimension` before src's own, which array has too. */
+int cm_rebuild_stacked(cm_group *dst, const cm_variable *src, const char *dimension,
+                       cm_array *array, cm_error *err);
+
 /* All variables of a group and of those below it, in file order. *list: malloc'ed, of borrowed
  * variables. */
 int cm_rebuild_list(cm_group *g, cm_variable ***list, size_t *n, cm_error *err);

@@ -3,9 +3,10 @@
  * A datatype is taken apart as far as cells can be read: integers, IEEE floats, strings, enums (as
  * their numbers), bit fields (as unsigned integers), arrays of these (as more axes), complex
  * numbers, and the two conventions of h5py for what HDF5 lacked (bool is an enum FALSE = 0, TRUE =
- * 1 over int8; complex is a compound of two floats r and i). Everything else is parsed to its end,
- * so that what follows it is found, and gets a `why` that names it. Nested types are followed to 16
- * levels.
+ * 1 over int8; complex is a compound of two floats r and i). Of compounds, sequences and arrays the
+ * place of what they are made of is kept, for those who want it (h5_record.c, h5_value.c).
+ * Everything else is parsed to its end, so that what follows it is found, and gets a `why` that
+ * names it. Nested types are followed to 16 levels.
  */
 #include <stdio.h>
 
@@ -92,32 +93,62 @@ static const char *take_name(cm_h5_cursor *c, int version)
     return name;
 }
 
+/* What c is at, of a compound of `size` bytes. */
+static int take_member(cm_h5_cursor *c, int version, uint32_t size, int depth, cm_h5_member *m,
+                       cm_error *err)
+{
+    size_t offset_width = size < 0x100 ? 1 : size < 0x10000 ? 2 : size < 0x1000000 ? 3 : 4;
+    uint64_t cells = 1, nbytes, end;
+    m->name = take_name(c, version);
+    m->offset = (uint32_t)cm_h5_uint(c, version < 3 ? 4 : offset_width);
+    m->ndim = 0;
+    if (version == 1) {
+        m->ndim = cm_h5_u8(c);
+        cm_h5_take(c, 3 + 4 + 4);
+        for (int i = 0; i < 4; i++)
+            m->lengths[i] = cm_h5_u32(c);
+    }
+    if (c->bad || m->ndim > 4 || !m->name[0])
+        return malformed(err, "compound");
+    int rc = parse(c, depth + 1, &m->type, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < m->ndim; i++)
+        if (m->lengths[i] == 0 || !cm_mul_u64(cells, m->lengths[i], &cells))
+            return malformed(err, "compound");
+    if (!cm_mul_u64(cells, m->type.size, &nbytes) || !cm_add_u64(nbytes, m->offset, &end) ||
+        end > size)
+        return malformed(err, "member beyond the end of its compound");
+    m->nbytes = (uint32_t)nbytes;
+    return 0;
+}
+
+/* Members have room of their own: what they take together is not more than there is. */
 static int parse_compound(cm_h5_cursor *c, uint32_t bits, int version, int depth, cm_h5_type *t,
                           cm_error *err)
 {
     unsigned n = bits & 0xffff;
-    size_t offset_width = t->size < 0x100 ? 1 : t->size < 0x10000 ? 2 : t->size < 0x1000000 ? 3 : 4;
     cm_h5_type part[2] = {0};
     bool complex = n == 2;
+    uint64_t total = 0;
+    t->nmembers = (uint16_t)n;
+    t->version = (uint8_t)version;
+    t->members = c->p;
     for (unsigned i = 0; i < n; i++) {
-        const char *name = take_name(c, version);
-        uint64_t offset = cm_h5_uint(c, version < 3 ? 4 : offset_width);
-        bool array = false;
-        if (version == 1) {
-            array = cm_h5_u8(c) != 0;
-            cm_h5_take(c, 3 + 4 + 4 + 16);
-        }
-        if (c->bad)
-            return malformed(err, "compound");
-        cm_h5_type member;
-        int rc = parse(c, depth + 1, &member, err);
+        cm_h5_member m;
+        int rc = take_member(c, version, t->size, depth, &m, err);
         if (rc)
             return rc;
-        complex = complex && !array && strcmp(name, i == 0 ? "r" : "i") == 0 &&
-                  offset == i * (t->size / 2);
+        complex = complex && m.ndim == 0 && strcmp(m.name, i == 0 ? "r" : "i") == 0 &&
+                  m.offset == i * (t->size / 2);
+        t->refers = t->refers || m.type.refers;
+        total += m.nbytes;
+        if (total > t->size)
+            return malformed(err, "members overlap");
         if (i < 2)
-            part[i] = member;
+            part[i] = m.type;
     }
+    t->members_end = c->p;
     complex = complex && part[0].cls == CM_H5_FLOAT && part[0].kind == part[1].kind &&
               part[0].size == part[1].size && part[0].big_endian == part[1].big_endian &&
               t->size == 2 * part[0].size;
@@ -126,9 +157,19 @@ static int parse_compound(cm_h5_cursor *c, uint32_t bits, int version, int depth
     if (complex && part[0].kind == CM_FLOAT64)
         t->kind = CM_COMPLEX128;
     t->big_endian = t->kind && part[0].big_endian;
-    if (t->kind == CM_NONE)
-        snprintf(t->why, sizeof t->why, "compound type of %u members", n);
+    if (n == 0)
+        snprintf(t->why, sizeof t->why, "compound type without members");
     return 0;
+}
+
+cm_h5_cursor cm_h5_type_members(const cm_h5_type *t)
+{
+    return cm_h5_cursor_of(t->members, (size_t)(t->members_end - t->members));
+}
+
+int cm_h5_type_next_member(const cm_h5_type *t, cm_h5_cursor *c, cm_h5_member *out, cm_error *err)
+{
+    return take_member(c, t->version, t->size, 0, out, err);
 }
 
 static int parse_enum(cm_h5_cursor *c, uint32_t bits, int version, int depth, cm_h5_type *t,
@@ -172,17 +213,17 @@ static int parse_enum(cm_h5_cursor *c, uint32_t bits, int version, int depth, cm
 static int parse_vlen(cm_h5_cursor *c, uint32_t bits, int depth, cm_h5_type *t, cm_error *err)
 {
     cm_h5_type base;
+    t->array_base = c->p;
+    t->array_end = c->end;
     int rc = parse(c, depth + 1, &base, err);
     if (rc)
         return rc;
     t->vlen_string = (bits & 15) == 1;
     t->base_cls = base.cls;
     t->base_size = base.size;
-    if (!t->vlen_string) {
-        char name[64];
-        snprintf(t->why, sizeof t->why, "variable-length sequence of %s",
-                 cm_h5_type_name(&base, name, sizeof name));
-    }
+    t->refers = base.refers;
+    if (!t->vlen_string && base.why[0])
+        snprintf(t->why, sizeof t->why, "variable-length sequence of %.64s", base.why);
     return 0;
 }
 
@@ -204,8 +245,9 @@ static int parse_array(cm_h5_cursor *c, int version, int depth, cm_h5_type *t, c
         return rc;
     t->base_cls = base.cls;
     t->base_size = base.size;
-    char name[64];
-    snprintf(t->why, sizeof t->why, "array type of %s", cm_h5_type_name(&base, name, sizeof name));
+    t->refers = base.refers;
+    if (base.why[0])
+        snprintf(t->why, sizeof t->why, "array type of %.76s", base.why);
     return 0;
 }
 
@@ -233,10 +275,16 @@ static int parse(cm_h5_cursor *c, int depth, cm_h5_type *t, cm_error *err)
         break;
     case CM_H5_BITFIELD: return parse_fixed(c, bits, t, err);
     case CM_H5_OPAQUE:
-        cm_h5_take(c, bits & 0xff);
-        snprintf(t->why, sizeof t->why, "opaque type");
+        t->tag = c->p;
+        t->tag_nbytes = (uint8_t)(bits & 0xff);
+        cm_h5_take(c, t->tag_nbytes);
         break;
-    case CM_H5_REFERENCE: snprintf(t->why, sizeof t->why, "reference type"); break;
+    case CM_H5_REFERENCE:
+        t->reference = bits & 15;
+        t->refers = t->reference < 2;
+        if (t->reference > 1)
+            snprintf(t->why, sizeof t->why, "reference type %u (of HDF5 1.12)", t->reference);
+        break;
     case CM_H5_COMPOUND: return parse_compound(c, bits, version, depth, t, err);
     case CM_H5_ENUM: return parse_enum(c, bits, version, depth, t, err);
     case CM_H5_VLEN: return parse_vlen(c, bits, depth, t, err);
@@ -258,10 +306,9 @@ static int parse(cm_h5_cursor *c, int depth, cm_h5_type *t, cm_error *err)
     return c->bad ? malformed(err, "properties") : 0;
 }
 
-int cm_h5_type_parse_base(const cm_h5_type *array, cm_h5_type *out, cm_error *err)
+int cm_h5_type_parse_base(const cm_h5_type *t, cm_h5_type *out, cm_error *err)
 {
-    cm_h5_cursor c =
-        cm_h5_cursor_of(array->array_base, (size_t)(array->array_end - array->array_base));
+    cm_h5_cursor c = cm_h5_cursor_of(t->array_base, (size_t)(t->array_end - t->array_base));
     return parse(&c, 1, out, err);
 }
 
@@ -276,6 +323,17 @@ const char *cm_h5_type_next_name(const cm_h5_type *t, const uint8_t **names)
 int cm_h5_type_parse(cm_h5_cursor *c, cm_h5_type *out, cm_error *err)
 {
     return parse(c, 0, out, err);
+}
+
+static void name_of_many(const cm_h5_type *t, char *buf, size_t size)
+{
+    cm_h5_type base;
+    char name[64] = "";
+    if (cm_h5_type_parse_base(t, &base, NULL) == 0 && base.cls != CM_H5_VLEN &&
+        base.cls != CM_H5_ARRAY)
+        cm_h5_type_name(&base, name, sizeof name);
+    snprintf(buf, size, "%s%s%s", t->cls == CM_H5_VLEN ? "H5T_VLEN" : "H5T_ARRAY",
+             name[0] ? " of " : "", name);
 }
 
 const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size)
@@ -306,6 +364,14 @@ const char *cm_h5_type_name(const cm_h5_type *t, char *buf, size_t size)
         snprintf(buf, size, "H5T_COMPLEX_IEEE_F%u%s", 4 * t->size, order);
     else if (t->kind)
         snprintf(buf, size, "H5T_COMPOUND (r, i: H5T_IEEE_F%u%s)", 4 * t->size, order);
+    else if (t->cls == CM_H5_COMPOUND)
+        snprintf(buf, size, "H5T_COMPOUND (%u members, %u bytes)", t->nmembers, t->size);
+    else if (t->cls == CM_H5_OPAQUE)
+        snprintf(buf, size, "H5T_OPAQUE (%u bytes)", t->size);
+    else if (t->cls == CM_H5_VLEN || t->cls == CM_H5_ARRAY)
+        name_of_many(t, buf, size);
+    else if (t->cls == CM_H5_REFERENCE)
+        snprintf(buf, size, "H5T_STD_REF_%s", t->reference ? "DSETREG" : "OBJ");
     else
         snprintf(buf, size, "H5T class %u", t->cls);
     return buf;

@@ -96,9 +96,18 @@ typedef struct cm_h5_type {
     uint32_t base_size;
     /* Integers that fill their bytes only in part: so many bits, so far up. 0: all of them. */
     uint8_t narrow_bits, narrow_shift;
-    /* CM_H5_ARRAY: lengths, ndim of them of 4 bytes each, and where its base type is described. */
+    /* CM_H5_ARRAY: lengths, ndim of them of 4 bytes each; and, as of CM_H5_VLEN, where its base
+     * type is described. */
     uint8_t array_ndim;
     const uint8_t *array_lengths, *array_base, *array_end;
+    /* CM_H5_COMPOUND: where its members are described. */
+    uint16_t nmembers;
+    uint8_t version;
+    const uint8_t *members, *members_end;
+    bool refers;        /* is a reference, or has some in it */
+    uint8_t reference;  /* CM_H5_REFERENCE: 0 to an object, 1 to a region, else of a newer kind */
+    const uint8_t *tag; /* CM_H5_OPAQUE: so many bytes, the name that its writer gave it */
+    uint8_t tag_nbytes;
     /* CM_H5_ENUM: names, one after the other, and values of base_size bytes each. */
     uint16_t nnames;
     bool names_padded; /* to multiples of 8 bytes */
@@ -109,8 +118,22 @@ typedef struct cm_h5_type {
 /* Parse one datatype and move c behind it. */
 int cm_h5_type_parse(cm_h5_cursor *c, cm_h5_type *out, cm_error *err);
 
-/* The type of an array type's elements. */
-int cm_h5_type_parse_base(const cm_h5_type *array, cm_h5_type *out, cm_error *err);
+/* The type of an array's or a sequence's elements. */
+int cm_h5_type_parse_base(const cm_h5_type *t, cm_h5_type *out, cm_error *err);
+
+/* One member of a compound. lengths: old files have arrays without an array type, of ndim axes. */
+typedef struct cm_h5_member {
+    const char *name;
+    uint32_t offset;
+    int ndim;
+    uint32_t lengths[4];
+    uint32_t nbytes; /* all of it */
+    cm_h5_type type;
+} cm_h5_member;
+
+/* Walk a compound's t->nmembers members: begin with cm_h5_type_members. */
+cm_h5_cursor cm_h5_type_members(const cm_h5_type *t);
+int cm_h5_type_next_member(const cm_h5_type *t, cm_h5_cursor *c, cm_h5_member *out, cm_error *err);
 
 /* The next name of an enum, and move *names behind it; the first is at t->names. */
 const char *cm_h5_type_next_name(const cm_h5_type *t, const uint8_t **names);

@@ -7,8 +7,10 @@
 #ifndef CM_FORMAT_HDF5_MODEL_H
 #define CM_FORMAT_HDF5_MODEL_H
 
+#include "base/buffer.h"
 #include "dataset/dataset_private.h"
 #include "format/hdf5/h5_heap.h"
+#include "format/hdf5/h5_record.h"
 
 typedef struct cm_h5_group cm_h5_group;
 typedef struct cm_h5_dataset cm_h5_dataset;
@@ -94,6 +96,26 @@ struct cm_h5_group {
     cm_h5_alias *aliases;
 };
 
+/* A committed datatype. */
+typedef struct cm_h5_named {
+    struct cm_h5_named *next;
+    const cm_h5_group *group;
+    const char *name;
+    uint64_t addr;
+} cm_h5_named;
+
+/* An attribute that is read at the end of the scan, since references are in it. */
+typedef struct cm_h5_deferred {
+    struct cm_h5_deferred *next;
+    cm_h5_item *item;
+    uint64_t addr; /* of the object */
+    size_t number; /* of its attributes */
+    const char *path;
+} cm_h5_deferred;
+
+/* Addresses of all objects and the paths that they have; counted, immutable. */
+typedef struct cm_h5_paths cm_h5_paths;
+
 typedef struct cm_h5_scan {
     cm_h5_reader reader;
     cm_h5_arena arena;
@@ -107,8 +129,13 @@ typedef struct cm_h5_scan {
     size_t collections_nbytes;
     cm_h5_group *root;
     size_t nobjects;
+    size_t nvalues;  /* cells of attributes that are not simple lists */
     int64_t next_id; /* of dimensions */
-    bool netcdf;     /* netCDF-4 wrote the file */
+    cm_h5_named *types;
+    cm_h5_deferred *first_deferred, *last_deferred;
+    bool refers;        /* something in the file is a reference: */
+    cm_h5_paths *paths; /* then known at the end of the scan */
+    bool netcdf;        /* netCDF-4 wrote the file */
 } cm_h5_scan;
 
 /* Read the whole tree. Objects that cannot be read are datasets with a problem; only I/O errors,
@@ -163,6 +190,20 @@ int cm_h5_scan_vlen(cm_h5_scan *s, const uint8_t *p, size_t size, const uint8_t 
 /* The bytes of a global heap object. */
 int cm_h5_scan_heap_object(cm_h5_scan *s, uint64_t addr, uint32_t index, const uint8_t **data,
                            size_t *nbytes, cm_error *err);
+
+/* From the finished tree. */
+int cm_h5_paths_new(const cm_h5_scan *s, cm_h5_paths **out, cm_error *err);
+cm_h5_paths *cm_h5_paths_ref(cm_h5_paths *p);
+void cm_h5_paths_unref(cm_h5_paths *p); /* NULL is legal */
+
+/* Append the text of a reference to an object (its bytes), or of one to a region (those of the heap
+ * object that it leads to); see h5_reference.c. */
+int cm_h5_reference_text(const cm_h5_paths *p, const cm_h5_file *f, bool region,
+                         const uint8_t *bytes, size_t nbytes, cm_buffer *out, cm_error *err);
+
+/* The heap object that a region reference leads to; *addr 0: a null reference. */
+int cm_h5_region_place(const cm_h5_file *f, const uint8_t *cell, size_t nbytes, uint64_t *addr,
+                       uint32_t *index, cm_error *err);
 
 #define CM_H5_MAX_COLLECTIONS (16u << 20) /* bytes of indexes that are kept */
 void cm_h5_scan_drop_collections(cm_h5_scan *s);
@@ -252,7 +293,11 @@ enum cm_h5_cells {
     CM_H5_CELLS_FIXED_STRING,
     CM_H5_CELLS_VLEN_STRING,
     CM_H5_CELLS_BOOL,
-    CM_H5_CELLS_NARROW
+    CM_H5_CELLS_NARROW,
+    CM_H5_CELLS_RECORD,
+    CM_H5_CELLS_SEQUENCE,
+    CM_H5_CELLS_REFERENCE,
+    CM_H5_CELLS_REGION
 };
 
 typedef struct cm_h5_unpacker {
@@ -262,22 +307,16 @@ typedef struct cm_h5_unpacker {
     uint32_t
         used;    /* of those, the ones that are the value (char arrays in chunks that are wider) */
     int padding; /* enum cm_h5_padding */
-    /* CM_H5_CELLS_NARROW */
-    uint8_t bits, shift;
-    bool is_signed, big_endian;
+    cm_h5_narrow narrow;
+    const cm_h5_moves *moves; /* of records, and of what sequences are made of; ref'd */
+    cm_h5_paths *paths;       /* of references; ref'd */
 } cm_h5_unpacker;
-
-/* One cell of an integer that does not fill its bytes, as a native integer of u->size bytes. */
-void cm_h5_widen(const cm_h5_unpacker *u, const uint8_t *stored, uint8_t *cell);
 
 /* A copy of *like on the heap, with its file ref'd. */
 int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_error *err);
 void cm_h5_unpacker_free(void *unpacker);
 int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                  cm_error *err);
-
-/* Length of a fixed string's value. */
-size_t cm_h5_string_length(const uint8_t *p, size_t size, int padding);
 
 /* Global heap collections kept for reading strings; one per file. */
 int cm_h5_heap_cache_new(cm_h5_heap_cache **out, cm_error *err);

@@ -3,8 +3,9 @@
  * Group by group: its links, then (in one batch of reads) the object headers that they lead to,
  * then the datasets in order; child groups after the datasets, depth first, as netCDF-C goes, since
  * that order numbers the dimensions. A group that is reached a second time (hard links may form
- * loops) is not listed again. Soft links are followed at the end (h5_softlink.c). External links,
- * and whatever else cannot be read, are listed as datasets with a problem: nothing vanishes.
+ * loops) is not listed again. Soft links are followed at the end (h5_softlink.c), and attributes
+ * that have references read there. What cannot be read is listed as a dataset with a problem:
+ * nothing vanishes.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,6 +149,55 @@ static int bookkeeping(cm_h5_scan *s, cm_h5_dataset *d, const cm_h5_attribute *a
     return 0;
 }
 
+/* Between objects nothing points into the reader's cache. */
+static void trim(cm_h5_scan *s)
+{
+    if (s->reader.arena.total > 32u << 20 || s->collections_nbytes > CM_H5_MAX_COLLECTIONS) {
+        cm_h5_scan_drop_collections(s);
+        cm_h5_reader_trim(&s->reader);
+    }
+}
+
+/* Attribute `number` of the object at work has references: their paths are not known yet. */
+static int defer(cm_h5_scan *s, cm_h5_item *item, size_t number, const char *path, cm_error *err)
+{
+    cm_h5_deferred *x = cm_h5_alloc_zero(&s->arena, 1, sizeof *x, err);
+    if (!x || !(x->path = cm_h5_alloc_string(&s->arena, path, strlen(path), err)))
+        return CM_ENOMEM;
+    x->item = item;
+    x->addr = s->header.addr;
+    x->number = number;
+    if (s->last_deferred)
+        s->last_deferred->next = x;
+    else
+        s->first_deferred = x;
+    s->last_deferred = x;
+    s->refers = true;
+    return 0;
+}
+
+/* The tree is complete: read them. */
+static int read_deferred(cm_h5_scan *s, cm_error *err)
+{
+    uint64_t at = CM_H5_UNDEF;
+    int rc = s->refers ? cm_h5_paths_new(s, &s->paths, err) : 0;
+    for (const cm_h5_deferred *x = s->first_deferred; rc == 0 && x; x = x->next) {
+        if (x->addr != at) {
+            trim(s);
+            at = x->addr;
+            rc = cm_h5_header_read(&s->reader, at, &s->header, err);
+            if (rc == 0)
+                rc = cm_h5_attributes_read(&s->reader, &s->header, &s->found, err);
+        }
+        if (rc == 0 && x->number < s->found.n)
+            rc = cm_h5_attribute_value(s, &s->found.items[x->number], x->path, &x->item->value,
+                                       &x->item->dtype, err);
+        if (rc == 0 && !x->item->value)
+            rc = cm_error_set(err, CM_ECHANGED, "attributes of %s are not what they were", x->path);
+    }
+    return rc;
+}
+
 /* The attributes of the object whose header is at work; d is NULL for a group. */
 static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h5_items *items,
                            cm_error *err)
@@ -171,7 +221,9 @@ static int read_attributes(cm_h5_scan *s, cm_h5_group *g, cm_h5_dataset *d, cm_h
         *item = (cm_h5_item){0};
         rc = cm_h5_text(s, a->name, a->name_nbytes, path, "name of an attribute", &item->name, &n,
                         err);
-        if (rc == 0)
+        if (rc == 0 && a->type.refers)
+            rc = defer(s, item, i, path, err);
+        else if (rc == 0)
             rc = cm_h5_attribute_value(s, a, path, &item->value, &item->dtype, err);
         if (items->last)
             items->last->next = item;
@@ -247,6 +299,7 @@ static int parse_shape_and_type(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     if (rc == 0)
         rc = cm_h5_unfold_array(s, d, err);
     d->has_type = rc == 0;
+    s->refers = s->refers || d->type.refers;
     return rc;
 }
 
@@ -385,6 +438,17 @@ static int add_group(cm_h5_scan *s, cm_h5_group *parent, const char *name, uint6
     return cm_h5_map_put(&s->groups, addr, (uintptr_t)g, err);
 }
 
+static int add_type(cm_h5_scan *s, const cm_h5_group *g, const char *name, uint64_t addr,
+                    cm_error *err)
+{
+    cm_h5_named *t = cm_h5_alloc(&s->arena, sizeof *t, err);
+    if (!t)
+        return CM_ENOMEM;
+    *t = (cm_h5_named){s->types, g, name, addr};
+    s->types = t;
+    return 0;
+}
+
 static int scan_hard_link(cm_h5_scan *s, cm_h5_group *g, const char *name, uint64_t addr,
                           cm_error *err)
 {
@@ -397,7 +461,7 @@ static int scan_hard_link(cm_h5_scan *s, cm_h5_group *g, const char *name, uint6
     if (rc == 0 && cm_h5_header_is_group(h) && g->depth < MAX_DEPTH)
         return add_group(s, g, name, addr, err);
     if (rc == 0 && cm_h5_header_find(h, CM_H5_DATATYPE))
-        return 0; /* a named datatype: no data */
+        return add_type(s, g, name, addr, err); /* it has no data */
     if (rc == 0 && cm_h5_header_is_group(h))
         rc = cm_error_set(&why, CM_ELIMIT, "groups are nested more than %d levels", MAX_DEPTH);
     else if (rc == 0)
@@ -454,15 +518,6 @@ static int warm(cm_h5_scan *s, const cm_h5_links *links, cm_error *err)
     return cm_h5_warm(&s->reader, addrs, n, err);
 }
 
-/* Between objects nothing points into the reader's cache. */
-static void trim(cm_h5_scan *s)
-{
-    if (s->reader.arena.total > 32u << 20 || s->collections_nbytes > CM_H5_MAX_COLLECTIONS) {
-        cm_h5_scan_drop_collections(s);
-        cm_h5_reader_trim(&s->reader);
-    }
-}
-
 static int scan_group(cm_h5_scan *s, cm_h5_group *g, cm_error *err)
 {
     cm_h5_links links = {0};
@@ -506,6 +561,8 @@ int cm_h5_scan_file(cm_h5_scan *s, cm_error *err)
     if (rc == 0)
         rc = scan_group(s, s->root, err);
     if (rc == 0)
+        rc = read_deferred(s, err);
+    if (rc == 0)
         rc = cm_h5_aliases_resolve(s, s->root, err);
     return rc;
 }
@@ -515,6 +572,7 @@ void cm_h5_scan_deinit(cm_h5_scan *s)
     cm_h5_scan_drop_collections(s);
     cm_h5_header_deinit(&s->header);
     free(s->found.items);
+    cm_h5_paths_unref(s->paths);
     cm_h5_map_deinit(&s->groups);
     cm_h5_map_deinit(&s->names);
     cm_h5_reader_deinit(&s->reader);

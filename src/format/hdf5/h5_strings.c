@@ -1,11 +1,12 @@
-/* format/hdf5/h5_strings.c: stored cells that are not numbers in memory's form: strings, bools, and
- * integers that fill their bytes only in part.
+/* format/hdf5/h5_strings.c: stored cells that are not numbers in memory's form: strings, sequences,
+ * bools, and integers that fill their bytes only in part.
  *
  * Fixed strings are cut at their padding. Variable strings are 4 bytes of length, the address of a
  * global heap collection and an index into it; the collections are read whole and kept in a small
  * cache per file, since the strings of a chunk lie together in a few of them. Every string must be
  * UTF-8, else the read is CM_EDATA: a string that is not text could not be written to any Zarr
- * store. A bool must be 0 or 1.
+ * store. Sequences lie in the same heaps, their length a number of elements; what these are is
+ * h5_record.c's. A bool must be 0 or 1.
  *
  * The cache holds at most CACHE_NBYTES and never frees a collection that somebody looks at (refs):
  * an entry that does not fit belongs to its reader alone. The file is read outside the lock.
@@ -21,6 +22,7 @@
 #define CACHE_ENTRIES 64
 #define CACHE_NBYTES (8u << 20)
 #define MAX_COLLECTION (64u << 20)
+#define MAX_TEXT (256u << 20) /* of the references of one block of cells */
 
 typedef struct entry {
     uint64_t addr, stamp;
@@ -184,26 +186,33 @@ static int check_text(const cm_string *s, cm_error *err)
                : cm_error_set(err, CM_EDATA, "a string of %zu bytes is not UTF-8", s->nbytes);
 }
 
-/* Views of bytes that go away become the arena's. */
-static int to_arena(cm_string *s, int64_t n, cm_arena *arena, cm_error *err)
+/* Views of bytes that go away become the arena's; `moves`: lists of such cells. */
+static int to_arena(const cm_h5_moves *moves, cm_string *s, int64_t n, cm_arena *arena,
+                    cm_error *err)
 {
-    size_t total = 0;
+    size_t total = 0, stored = moves ? cm_h5_moves_stored(moves) : 1;
+    size_t native = moves ? cm_h5_moves_dtype(moves).size : 1;
     for (int64_t i = 0; i < n; i++)
-        if (!cm_add_size(total, s[i].nbytes, &total))
+        if (!cm_add_size(total, s[i].nbytes / stored * native, &total))
             return cm_error_set(err, CM_ELIMIT, "strings are larger than memory can be");
     if (total == 0)
         return 0;
     char *p = cm_arena_alloc(arena, total, err);
     if (!p)
         return err && err->code ? err->code : CM_ELIMIT;
-    for (int64_t i = 0; i < n; i++) {
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < n; i++) {
         if (s[i].nbytes == 0)
             continue;
-        memcpy(p, s[i].data, s[i].nbytes);
-        s[i].data = p;
-        p += s[i].nbytes;
+        size_t count = s[i].nbytes / stored;
+        if (moves)
+            rc = cm_h5_moves_run(moves, (const uint8_t *)s[i].data, p, count, err);
+        else
+            memcpy(p, s[i].data, count);
+        s[i] = (cm_string){p, count * native};
+        p += count * native;
     }
-    return 0;
+    return rc;
 }
 
 static int unpack_fixed(const cm_h5_unpacker *u, const uint8_t *p, cm_string *dst, int64_t n,
@@ -215,24 +224,25 @@ static int unpack_fixed(const cm_h5_unpacker *u, const uint8_t *p, cm_string *ds
         dst[i] = (cm_string){length ? (const char *)p : NULL, length};
         rc = check_text(&dst[i], err);
     }
-    return rc ? rc : to_arena(dst, n, arena, err);
+    return rc ? rc : to_arena(NULL, dst, n, arena, err);
 }
 
-static int one_variable(const entry *e, uint32_t index, uint64_t nbytes, cm_string *out,
-                        cm_error *err)
+/* A string's text ends at a NUL; a sequence has all its bytes. */
+static int one_variable(const cm_h5_unpacker *u, const entry *e, uint32_t index, uint64_t count,
+                        cm_string *out, cm_error *err)
 {
     const uint8_t *data;
-    size_t have;
+    size_t have, size = u->moves ? cm_h5_moves_stored(u->moves) : 1;
     int rc = cm_h5_collection_object(&e->col, index, &data, &have, err);
     if (rc)
         return rc;
-    if (nbytes > have)
-        return cm_error_set(err, CM_EDATA, "string of %" PRIu64 " bytes in a heap object of %zu",
-                            nbytes, have);
-    const uint8_t *nul = memchr(data, 0, (size_t)nbytes);
-    size_t n = nul ? (size_t)(nul - data) : (size_t)nbytes;
+    if (count > have / size)
+        return cm_error_set(err, CM_EDATA, "%s of %" PRIu64 " in a heap object of %zu bytes",
+                            u->moves ? "sequence" : "string", count, have);
+    const uint8_t *nul = u->moves ? NULL : memchr(data, 0, (size_t)count);
+    size_t n = nul ? (size_t)(nul - data) : (size_t)count * size;
     *out = (cm_string){n ? (const char *)data : NULL, n};
-    return check_text(out, err);
+    return u->moves ? 0 : check_text(out, err);
 }
 
 static int unpack_variable(const cm_h5_unpacker *u, const uint8_t *p, cm_string *dst, int64_t n,
@@ -250,7 +260,7 @@ static int unpack_variable(const cm_h5_unpacker *u, const uint8_t *p, cm_string 
         if (nbytes == 0 || addr == 0 || addr == CM_H5_UNDEF)
             continue;
         if (!e || e->addr != addr) {
-            rc = e ? to_arena(dst + first, i - first, arena, err) : 0;
+            rc = e ? to_arena(u->moves, dst + first, i - first, arena, err) : 0;
             release(f, e);
             e = NULL;
             first = i;
@@ -258,11 +268,55 @@ static int unpack_variable(const cm_h5_unpacker *u, const uint8_t *p, cm_string 
                 rc = acquire(f, addr, &e, err);
         }
         if (rc == 0)
-            rc = one_variable(e, index, nbytes, &dst[i], err);
+            rc = one_variable(u, e, index, nbytes, &dst[i], err);
     }
     if (rc == 0 && e)
-        rc = to_arena(dst + first, n - first, arena, err);
+        rc = to_arena(u->moves, dst + first, n - first, arena, err);
     release(f, e);
+    return rc;
+}
+
+/* The text of one reference, behind what is in `text` already. */
+static int one_reference(const cm_h5_unpacker *u, const uint8_t *p, cm_buffer *text, cm_error *err)
+{
+    if (u->cells == CM_H5_CELLS_REFERENCE)
+        return cm_h5_reference_text(u->paths, u->file, false, p, u->size, text, err);
+    uint64_t addr;
+    uint32_t index;
+    const uint8_t *data;
+    size_t n;
+    entry *e = NULL;
+    int rc = cm_h5_region_place(u->file, p, u->size, &addr, &index, err);
+    if (rc || addr == 0)
+        return rc;
+    rc = acquire(u->file, addr, &e, err);
+    if (rc == 0)
+        rc = cm_h5_collection_object(&e->col, index, &data, &n, err);
+    if (rc == 0)
+        rc = cm_h5_reference_text(u->paths, u->file, true, data, n, text, err);
+    release(u->file, e);
+    return rc;
+}
+
+static int unpack_references(const cm_h5_unpacker *u, const uint8_t *p, cm_string *dst, int64_t n,
+                             cm_arena *arena, cm_error *err)
+{
+    cm_buffer text;
+    cm_buffer_init(&text, MAX_TEXT);
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < n; i++, p += u->size) {
+        size_t before = text.nbytes;
+        rc = one_reference(u, p, &text, err);
+        dst[i] = (cm_string){NULL, text.nbytes - before};
+    }
+    const char *at = (const char *)text.data;
+    for (int64_t i = 0; rc == 0 && i < n; i++) {
+        dst[i].data = dst[i].nbytes ? at : NULL;
+        at += dst[i].nbytes;
+    }
+    if (rc == 0)
+        rc = to_arena(NULL, dst, n, arena, err);
+    cm_buffer_deinit(&text);
     return rc;
 }
 
@@ -275,25 +329,6 @@ static int unpack_bool(const uint8_t *p, uint8_t *dst, int64_t n, cm_error *err)
     return 0;
 }
 
-void cm_h5_widen(const cm_h5_unpacker *u, const uint8_t *stored, uint8_t *cell)
-{
-    uint64_t v = 0;
-    for (uint32_t k = 0; k < u->size; k++)
-        v |= (uint64_t)stored[u->big_endian ? u->size - 1 - k : k] << 8 * k;
-    uint64_t mask = (UINT64_C(1) << u->bits) - 1; /* bits < 64: it would not be narrow */
-    v = v >> u->shift & mask;
-    if (u->is_signed && v >> (u->bits - 1))
-        v |= ~mask;
-    const uint8_t v8 = (uint8_t)v;
-    const uint16_t v16 = (uint16_t)v;
-    const uint32_t v32 = (uint32_t)v;
-    const void *native = u->size == 1   ? (const void *)&v8
-                         : u->size == 2 ? &v16
-                         : u->size == 4 ? (const void *)&v32
-                                        : &v;
-    memcpy(cell, native, u->size);
-}
-
 int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                  cm_error *err)
 {
@@ -303,8 +338,13 @@ int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_ar
     case CM_H5_CELLS_VLEN_STRING: return unpack_variable(u, stored, dst, n, arena, err);
     case CM_H5_CELLS_NARROW:
         for (int64_t i = 0; i < n; i++)
-            cm_h5_widen(u, (const uint8_t *)stored + i * u->size, (uint8_t *)dst + i * u->size);
+            cm_h5_widen(&u->narrow, (const uint8_t *)stored + i * u->size,
+                        (uint8_t *)dst + i * u->size);
         return 0;
+    case CM_H5_CELLS_RECORD: return cm_h5_moves_run(u->moves, stored, dst, (size_t)n, err);
+    case CM_H5_CELLS_SEQUENCE: return unpack_variable(u, stored, dst, n, arena, err);
+    case CM_H5_CELLS_REFERENCE:
+    case CM_H5_CELLS_REGION: return unpack_references(u, stored, dst, n, arena, err);
     default: return unpack_bool(stored, dst, n, err);
     }
 }
@@ -315,6 +355,8 @@ int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_erro
     if (!*out)
         return CM_ENOMEM;
     cm_h5_file_ref(like->file);
+    cm_h5_moves_ref(like->moves);
+    cm_h5_paths_ref(like->paths);
     return 0;
 }
 
@@ -323,6 +365,8 @@ void cm_h5_unpacker_free(void *unpacker)
     cm_h5_unpacker *u = unpacker;
     if (u) {
         cm_h5_file_unref(u->file);
+        cm_h5_moves_unref(u->moves);
+        cm_h5_paths_unref(u->paths);
         free(u);
     }
 }

@@ -88,11 +88,7 @@ int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, siz
         return CM_ENOMEM;
     memcpy(copy, p, n * t->size);
     *out = copy;
-    cm_h5_unpacker u = {.size = t->size,
-                        .bits = t->narrow_bits,
-                        .shift = t->narrow_shift,
-                        .is_signed = !cm_kind_is_unsigned(t->kind),
-                        .big_endian = t->big_endian};
+    cm_h5_narrow u = cm_h5_narrow_of(t);
     for (size_t i = 0; t->narrow_bits && i < n; i++)
         cm_h5_widen(&u, p + i * t->size, copy + i * t->size);
     bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;

@@ -35,26 +35,79 @@ typedef struct maker {
     int64_t chunk[CM_MAX_DIMS];
     cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
     cm_h5_unpacker unpacker;
-    bool unpacks;
+    bool unpacks, big_endian;
     const char *key; /* the file that the bytes are in, its version, and where they begin */
     cm_object_version version;
     uint64_t at, nbytes; /* nbytes: how many are said to be there; CM_H5_UNDEF: not said */
-    union {
-        uint8_t bytes[16];
-        cm_string string;
-    } fill, beyond;
+    cm_h5_moves *moves;  /* of records and sequences */
+    cm_record *sequence; /* the dtype's, where it is one */
+    _Alignas(cm_string) uint8_t own[16];
+    _Alignas(cm_string) uint8_t other[16];
+    const void *fill, *beyond; /* a cell each: where nothing was written, and beyond the extent */
 } maker;
 
 /* ---- cells ----------------------------------------------------------------------------------- */
+
+/* Compounds, opaque cells and sequences: *done when the type is one of these. */
+static int choose_large_cells(maker *m, bool *done, cm_error *err)
+{
+    const cm_h5_type *t = &m->d->type;
+    cm_h5_type base;
+    int rc = 0;
+    *done = true;
+    if (t->cls == CM_H5_OPAQUE) {
+        m->stored = m->dtype = cm_h5_opaque_dtype(t, &m->big_endian);
+        return t->size > CM_H5_MAX_CELL ? cm_error_set(err, CM_ELIMIT, "cells of %u bytes", t->size)
+                                        : 0;
+    }
+    if (t->cls == CM_H5_COMPOUND && t->kind == CM_NONE) {
+        rc = cm_h5_moves_new(t, &m->moves, err);
+        if (rc)
+            return rc;
+        m->stored = m->dtype = cm_h5_moves_dtype(m->moves);
+        m->unpacks = !cm_h5_moves_plain(m->moves);
+        m->unpacker.cells = CM_H5_CELLS_RECORD;
+    } else if (t->cls == CM_H5_VLEN && !t->vlen_string) {
+        if (t->size != 8u + m->s->file->nbytes_off)
+            return cm_error_set(err, CM_EDATA, "variable-length sequences of %u bytes", t->size);
+        rc = cm_h5_type_parse_base(t, &base, err);
+        if (rc == 0 && (rc = cm_h5_moves_new(&base, &m->moves, err)))
+            cm_error_prefix(err, "variable-length sequence");
+        cm_field element = {.name = "element"};
+        if (rc == 0)
+            element.dtype = cm_h5_moves_dtype(m->moves);
+        if (rc == 0)
+            rc = cm_record_new(&element, 1, &m->sequence, err);
+        if (rc)
+            return rc;
+        m->dtype = cm_dtype_record(CM_SEQUENCE, m->sequence);
+        m->unpacks = true;
+        m->unpacker.cells = CM_H5_CELLS_SEQUENCE;
+    } else {
+        *done = false;
+        return 0;
+    }
+    m->unpacker.moves = m->moves;
+    if (m->unpacks)
+        m->stored = cm_dtype_of(CM_BYTES, t->size);
+    return 0;
+}
 
 static int choose_cells(maker *m, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
     const cm_h5_type *t = &d->type;
-    if (t->why[0])
-        return cm_error_set(err, CM_EUNSUP, "cells of HDF5 %s", t->why);
+    char name[96];
+    if (t->why[0] || t->cls == CM_H5_ARRAY)
+        return cm_error_set(err, CM_EUNSUP, "cells of HDF5 %s",
+                            cm_h5_type_name(t, name, sizeof name));
     m->stored = m->dtype = cm_dtype_of(t->kind, 0);
+    m->big_endian = t->big_endian;
     m->unpacker = (cm_h5_unpacker){.file = m->s->file, .size = t->size, .used = t->size};
+    bool done;
+    int rc = choose_large_cells(m, &done, err);
+    if (rc || done)
+        return rc;
     if (cm_h5_is_char_array(d)) {
         int last = d->space.ndim - 1;
         if (!cm_h5_has_whole_strings(d))
@@ -76,14 +129,16 @@ static int choose_cells(maker *m, cm_error *err)
         m->unpacker.cells = CM_H5_CELLS_VLEN_STRING;
         if (t->size != 8u + m->s->file->nbytes_off)
             return cm_error_set(err, CM_EDATA, "variable-length strings of %u bytes", t->size);
+    } else if (t->cls == CM_H5_REFERENCE) {
+        m->unpacker.cells = t->reference ? CM_H5_CELLS_REGION : CM_H5_CELLS_REFERENCE;
+        m->unpacker.paths = m->s->paths;
+        if (t->size != m->s->file->nbytes_off + (t->reference ? 4u : 0u))
+            return cm_error_set(err, CM_EDATA, "references of %u bytes", t->size);
     } else if (t->kind == CM_BOOL) {
         m->unpacker.cells = CM_H5_CELLS_BOOL;
     } else if (t->narrow_bits) {
         m->unpacker.cells = CM_H5_CELLS_NARROW;
-        m->unpacker.bits = t->narrow_bits;
-        m->unpacker.shift = t->narrow_shift;
-        m->unpacker.is_signed = !cm_kind_is_unsigned(t->kind);
-        m->unpacker.big_endian = t->big_endian;
+        m->unpacker.narrow = cm_h5_narrow_of(t);
     } else {
         return 0;
     }
@@ -127,6 +182,12 @@ static int string_fill(maker *m, cm_error *err)
     const uint8_t *p = d->fill.data;
     size_t n = 0;
     int rc = 0;
+    if (d->type.cls == CM_H5_REFERENCE) {
+        for (uint32_t i = 0; i < d->type.size; i++)
+            if (p[i])
+                return cm_error_set(err, CM_EUNSUP, "references with a fill value");
+        return 0;
+    }
     if (m->unpacker.cells == CM_H5_CELLS_VLEN_STRING) {
         rc = cm_h5_scan_vlen(m->s, p, 1, &p, &n, err);
         const uint8_t *nul = rc == 0 ? memchr(p, 0, n) : NULL;
@@ -143,18 +204,52 @@ static int string_fill(maker *m, cm_error *err)
     }
     if (rc == 0 && !cm_utf8_valid((const char *)p, n))
         rc = cm_error_set(err, CM_EUNSUP, "fill value is not UTF-8");
-    m->fill.string = (cm_string){n ? (const char *)p : NULL, n};
+    cm_string value = {n ? (const char *)p : NULL, n};
+    memcpy(m->own, &value, sizeof value);
+    return rc;
+}
+
+/* Of records and opaque cells, which are larger than others, and of sequences. */
+static int large_fill(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    const uint8_t *p = d->fill.data;
+    size_t n = d->type.size, count = 1;
+    int rc = 0;
+    if (m->dtype.kind == CM_SEQUENCE) {
+        rc = cm_h5_scan_vlen(m->s, p, cm_h5_moves_stored(m->moves), &p, &n, err);
+        count = rc == 0 ? n / cm_h5_moves_stored(m->moves) : 0;
+        n = count * m->sequence->nbytes;
+    }
+    uint8_t *cells = rc ? NULL : cm_h5_alloc(&m->s->arena, n + 1, err);
+    if (!cells)
+        return rc ? rc : CM_ENOMEM;
+    if (m->moves)
+        rc = cm_h5_moves_run(m->moves, p, cells, count, err);
+    else
+        memcpy(cells, p, n);
+    m->fill = cells;
+    if (m->dtype.kind == CM_SEQUENCE) {
+        cm_string value = {n ? (const char *)cells : NULL, n};
+        memcpy(m->own, &value, sizeof value);
+        m->fill = m->own;
+    }
     return rc;
 }
 
 static int choose_fill(maker *m, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
-    memset(&m->fill, 0, sizeof m->fill);
-    memset(&m->beyond, 0, sizeof m->beyond);
+    bool large = m->moves || m->dtype.kind == CM_RAW;
+    memset(m->own, 0, sizeof m->own);
+    memset(m->other, 0, sizeof m->other);
+    m->fill = large ? NULL : m->own;
+    m->beyond = large ? NULL : m->other;
+    if (m->dtype.kind == CM_SEQUENCE)
+        m->fill = m->beyond = m->own;
     if (!d->fill.user) {
-        if (m->dtype.kind != CM_STRING)
-            netcdf_fill(m->dtype.kind, m->beyond.bytes);
+        if (m->dtype.kind != CM_STRING && !large)
+            netcdf_fill(m->dtype.kind, m->other);
         return 0;
     }
     if (d->fill.nbytes != d->stored_size)
@@ -164,18 +259,20 @@ static int choose_fill(maker *m, cm_error *err)
         if (d->fill.data[i] != d->fill.data[i - d->type.size])
             return cm_error_set(err, CM_EUNSUP, "array type whose fill value has unequal elements");
     int rc = 0;
-    if (m->unpacks && m->unpacker.cells == CM_H5_CELLS_NARROW)
-        cm_h5_widen(&m->unpacker, d->fill.data, m->fill.bytes);
+    if (large)
+        rc = large_fill(m, err);
+    else if (m->unpacks && m->unpacker.cells == CM_H5_CELLS_NARROW)
+        cm_h5_widen(&m->unpacker.narrow, d->fill.data, m->own);
     else if (m->dtype.kind == CM_STRING) {
         rc = string_fill(m, err);
     } else {
         bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
         uint32_t word = cm_dtype_word(m->dtype);
-        memcpy(m->fill.bytes, d->fill.data, m->dtype.size);
-        if (word > 1 && d->type.big_endian != host_big)
-            cm_swap_bytes(m->fill.bytes, m->dtype.size, word);
-        if (m->dtype.kind == CM_BOOL && m->fill.bytes[0] > 1)
-            rc = cm_error_set(err, CM_EDATA, "fill value of a bool is %u", m->fill.bytes[0]);
+        memcpy(m->own, d->fill.data, m->dtype.size);
+        if (word > 1 && m->big_endian != host_big)
+            cm_swap_bytes(m->own, m->dtype.size, word);
+        if (m->dtype.kind == CM_BOOL && m->own[0] > 1)
+            rc = cm_error_set(err, CM_EDATA, "fill value of a bool is %u", m->own[0]);
     }
     m->beyond = m->fill;
     return rc;
@@ -371,7 +468,7 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     if (rc == 0 && m->unpacks)
         chain->a2b = CM_A2B_CUSTOM;
     else if (rc == 0)
-        chain->big_endian = d->type.big_endian;
+        chain->big_endian = m->big_endian;
     if (rc == 0 && d->layout.cls == CM_H5_CHUNKED && !d->space.null)
         rc = append_filters(m, chain, err);
     cm_h5_unpacker *unpacker = NULL;
@@ -389,7 +486,7 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
                             .ndim = m->ndim,
                             .shape = m->whole,
                             .chunk = m->chunk,
-                            .fill = &m->fill,
+                            .fill = m->fill,
                             .chain = chain,
                             .table = table,
                             .store = f->store,
@@ -492,7 +589,7 @@ static int external_array(maker *m, cm_array **out, cm_error *err)
     return rc;
 }
 
-static int make_array(maker *m, cm_array **out, cm_error *err)
+static int make_any_array(maker *m, cm_array **out, cm_error *err)
 {
     const cm_h5_file *f = m->s->file;
     int rc = choose_cells(m, err);
@@ -515,9 +612,9 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
         if (!same)
             return cm_error_set(err, CM_EUNSUP,
                                 "virtual dataset whose source is virtual and has other axes");
-        rc = cm_h5_virtual_new(m->s, m->d, m->dtype, &m->fill, m->v ? m->v->path : m->d->name, out,
+        rc = cm_h5_virtual_new(m->s, m->d, m->dtype, m->fill, m->v ? m->v->path : m->d->name, out,
                                err);
-        return rc || !extends ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+        return rc || !extends ? rc : cm_h5_extended_new(*out, m->shape, m->beyond, out, err);
     }
     if (m->from && m->d->external)
         return cm_error_set(err, CM_EUNSUP, "virtual dataset whose source is in external files");
@@ -525,13 +622,21 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
         rc = external_array(m, out, err);
         return rc || memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) == 0
                    ? rc
-                   : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+                   : cm_h5_extended_new(*out, m->shape, m->beyond, out, err);
     }
     bool shorter = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
     bool extend = shorter && !ends_with_chunks(m);
     memcpy(m->whole, extend ? m->extent : m->shape, sizeof m->whole);
     rc = make_chunked(m, out, err);
-    return rc || !extend ? rc : cm_h5_extended_new(*out, m->shape, &m->beyond, out, err);
+    return rc || !extend ? rc : cm_h5_extended_new(*out, m->shape, m->beyond, out, err);
+}
+
+static int make_array(maker *m, cm_array **out, cm_error *err)
+{
+    int rc = make_any_array(m, out, err);
+    cm_h5_moves_unref(m->moves); /* the array has its own references */
+    cm_record_unref(m->sequence);
+    return rc;
 }
 
 int cm_h5_lifted_array(cm_h5_scan *s, const cm_h5_dataset *d, int ndim, const int *from,
