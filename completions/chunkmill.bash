@@ -5,7 +5,7 @@ _chunkmill()
     local choices='' options='' files=''
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'info values rechunk convert virtualize diff verify help --help --version' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize survey diff verify help --help --version' -- "$word"))
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -26,11 +26,12 @@ _chunkmill()
         --gaps) choices='warn refuse fill ignore' ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
+        --cache) return ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --chunk-list --vars --skip --group --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --chunk-list --vars --skip --group --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --cache --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     values)
         case $previous in
@@ -42,6 +43,16 @@ _chunkmill()
         --color) choices='auto always never' ;;
         esac
         options='--isel --sel --unpack --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    scan)
+        case $previous in
+        --out) return ;;
+        --files-from) files=1 ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--out --overwrite --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     rechunk|convert)
         case $previous in
@@ -57,6 +68,7 @@ _chunkmill()
         --isel) return ;;
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --cache) return ;;
         --concat) return ;;
         --stack) return ;;
         --coord) return ;;
@@ -73,7 +85,7 @@ _chunkmill()
         --mode) choices='sweep reread spill' ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
     virtualize)
         case $previous in
@@ -89,6 +101,7 @@ _chunkmill()
         --isel) return ;;
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --cache) return ;;
         --concat) return ;;
         --stack) return ;;
         --coord) return ;;
@@ -103,7 +116,25 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        ;;
+    survey)
+        case $previous in
+        --concat) return ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
+        --vars) return ;;
+        --skip) return ;;
+        --group) return ;;
+        --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --cache) return ;;
+        --schema) return ;;
+        --lists) return ;;
+        --max-mem) return ;;
+        --threads) return ;;
+        --color) choices='auto always never' ;;
+        esac
+        options='--concat --static --files-from --vars --skip --group --unpack --format --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in
@@ -129,7 +160,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     verify)
         case $previous in
@@ -152,7 +183,7 @@ _chunkmill()
     elif [ -z "$files" ] && [[ $word == -* ]]; then
         COMPREPLY=($(compgen -W "$options" -- "$word"))
     elif [ "${COMP_WORDS[1]}" = help ]; then
-        COMPREPLY=($(compgen -W 'info values rechunk convert virtualize diff verify help' -- "$word"))
+        COMPREPLY=($(compgen -W 'info values scan rechunk convert virtualize survey diff verify help' -- "$word"))
     fi
 }
 complete -o default -o bashdefault -F _chunkmill chunkmill

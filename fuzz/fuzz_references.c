@@ -20,7 +20,10 @@ static void parquet(const uint8_t *data, size_t size)
                              {.name = "raw"}};
     size_t nrows = 0, sum = 0;
     cm_error err = {0};
-    if (cm_parquet_read(data, size, 1 << 20, c, 4, &nrows, &err)) {
+    cm_parquet_room room = {0};
+    if (cm_budget_new((uint64_t)256 << 20, &room.budget, &err))
+        abort();
+    if (cm_parquet_read(data, size, 1 << 20, &room, c, 4, &nrows, &err)) {
         if (!err.message[0])
             abort();
     } else {
@@ -33,6 +36,8 @@ static void parquet(const uint8_t *data, size_t size)
     }
     for (int k = 0; k < 4; k++)
         cm_parquet_column_deinit(&c[k]);
+    cm_budget_unpin(room.budget, room.pinned);
+    cm_budget_free(room.budget);
     if (sum == SIZE_MAX)
         abort();
 }

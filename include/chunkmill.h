@@ -11,6 +11,8 @@
 #include "chunkmill/join.h"
 #include "chunkmill/json.h"
 #include "chunkmill/save.h"
+#include "chunkmill/scan.h"
+#include "chunkmill/survey.h"
 #include "chunkmill/verify.h"
 #include "chunkmill/virtualize.h"
 

@@ -74,13 +74,68 @@ static void tables(void)
     TAP_EQ(cm_budget_limit(cm_context_budget(ctx)), limit - 1600000);
     t->free(t);
     TAP_CALL(fill_table(ctx, 1000000, 100, &t, &err), &err);
-    TAP_EQ(cm_context_memory_now(ctx), 320000); /* sparse */
+    TAP_EQ(cm_context_memory_now(ctx), 240000); /* sparse */
     t->free(t);
     TAP_EQ(fill_table(ctx, 2000000, 1, &t, &err), CM_ELIMIT);
     TAP_OK(strstr(err.message, "table of its chunks"));
     TAP_EQ(cm_context_memory_now(ctx), 0);
     TAP_OK(cm_context_memory_peak(ctx) <= 16000000);
     TAP_EQ(cm_budget_limit(cm_context_budget(ctx)), limit);
+    cm_context_free(ctx);
+}
+
+/* Random tables against a list of what was added; at most 24 bytes a chunk, 20 when nearly all of
+ * the grid is there. */
+static void random_tables(void)
+{
+    enum { MOST = 300 };
+    cm_context *ctx = new_context(16000000, 1);
+    uint64_t seed = tap_seed();
+    for (int round = 0; round < 400; round++) {
+        int64_t grid[2] = {1 + (int64_t)(tap_random(&seed) % 20),
+                           1 + (int64_t)(tap_random(&seed) % 15)};
+        int64_t n = grid[0] * grid[1], order[MOST];
+        uint64_t percent = tap_random(&seed) % 101, count = 0, longs = 0;
+        cm_location want[MOST], got;
+        cm_listed *l = NULL;
+        cm_table *t = NULL;
+        cm_error err = {0};
+        TAP_CALL(cm_listed_new(ctx, 2, grid, &l, &err), &err);
+        for (int64_t i = 0; i < n; i++) {
+            int64_t other = (int64_t)(tap_random(&seed) % (uint64_t)(i + 1));
+            order[i] = order[other];
+            order[other] = i;
+        }
+        memset(want, 0, sizeof want);
+        for (int64_t k = 0; k < n; k++) {
+            int64_t i = round % 2 ? order[k] : k, coord[2] = {i / grid[1], i % grid[1]};
+            cm_location *w = &want[i];
+            if (tap_random(&seed) % 100 >= percent)
+                continue;
+            w->where = CM_AT_RANGE;
+            w->offset = tap_random(&seed) >> 2;
+            w->nbytes = tap_random(&seed) >> (tap_random(&seed) % 20 ? 40 : 30);
+            w->nbytes += tap_random(&seed) % 50 ? 0 : (uint64_t)UINT32_MAX - w->nbytes % 2;
+            w->skip_mask = (uint32_t)tap_random(&seed);
+            count++;
+            longs += w->nbytes >= UINT32_MAX;
+            TAP_CALL(cm_listed_add(l, coord, w->offset, w->nbytes, w->skip_mask, &err), &err);
+        }
+        TAP_CALL(cm_listed_freeze(l, &t, &err), &err);
+        uint64_t now = (uint64_t)cm_context_memory_now(ctx) - 16 * longs;
+        TAP_OK(now <= 24 * count && (10 * count < 8 * (uint64_t)n || now <= 20 * count));
+        for (int64_t i = 0; i < n; i++) {
+            int64_t coord[2] = {i / grid[1], i % grid[1]};
+            got.skip_mask = 0;
+            TAP_CALL(t->locate(t, coord, &got, &err), &err);
+            TAP_OK(got.where == want[i].where &&
+                   (got.where == CM_AT_NOWHERE ||
+                    (got.offset == want[i].offset && got.nbytes == want[i].nbytes &&
+                     got.skip_mask == want[i].skip_mask)));
+        }
+        t->free(t);
+    }
+    TAP_EQ(cm_context_memory_now(ctx), 0);
     cm_context_free(ctx);
 }
 
@@ -183,6 +238,7 @@ int main(void)
 {
     TAP_RUN(pinned);
     TAP_RUN(tables);
+    TAP_RUN(random_tables);
     TAP_RUN(shard_indexes);
     return tap_done();
 }

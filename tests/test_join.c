@@ -23,6 +23,7 @@ typedef struct daily {
     int n;
     double first, step;
     int64_t chunk;
+    const char *name; /* of the variable; NULL: tas; that of others has other values */
 } daily;
 
 enum { NLAT = 3 };
@@ -57,7 +58,7 @@ static cm_dataset *make(daily d)
         put(kind, bnds, 2 * (size_t)i, t);
         put(kind, bnds, 2 * (size_t)i + 1, t + d.step);
         for (int k = 0; k < NLAT; k++)
-            tas[i * NLAT + k] = (float)tas_at(t, k);
+            tas[i * NLAT + k] = (float)tas_at(t, k) + (d.name ? 5000 : 0);
     }
     mem_dim(ds->root, "time", d.n, true);
     mem_dim(ds->root, "lat", NLAT, false);
@@ -71,7 +72,7 @@ static cm_dataset *make(daily d)
     mem_var(ds->root, "time_bnds", "time bnds", kind, bnds, d.chunk);
     v = mem_var(ds->root, "lat", "lat", CM_FLOAT64, lat, 0);
     mem_text(v, "units", "degrees_north");
-    v = mem_var(ds->root, "tas", "time lat", CM_FLOAT32, tas, d.chunk);
+    v = mem_var(ds->root, d.name ? d.name : "tas", "time lat", CM_FLOAT32, tas, d.chunk);
     mem_text(v, "units", "K");
     free(time);
     free(bnds);
@@ -563,6 +564,44 @@ static void files_are_stacked(void)
     }
 }
 
+/* Two variables of two files each. */
+static void variables_are_merged(void)
+{
+    const char *u = "days since 2000-01-01";
+    cm_join_options o;
+    cm_join_options_init(&o);
+    o.merge = true;
+    for (int64_t n = 0;; n++) {
+        cm_dataset *out = NULL, *f[4];
+        cm_error err = {0};
+        static const char *const uris[] = {"a1.nc", "b2.nc", "a2.nc", "b1.nc"};
+        for (int k = 0; k < 4; k++) {
+            int second = k == 1 || k == 2;
+            f[k] = make(
+                (daily){uris[k], u, NULL, CM_INT64, 3, 3 * second, 1, 1 + k, k % 2 ? "pr" : NULL});
+        }
+        fault_malloc_at(n);
+        int rc = cm_dataset_join(ctx, f, 4, &o, &out, &err);
+        bool fired = fault_end();
+        drop(f, 4);
+        TAP_EQ(rc, fired ? CM_ENOMEM : 0);
+        if (rc == 0) {
+            check_times(out, (double[]){0, 1, 2, 3, 4, 5}, 6);
+            double *tas = mem_doubles(ctx, out, "/tas", 6 * NLAT),
+                   *pr = mem_doubles(ctx, out, "/pr", 6 * NLAT);
+            for (int i = 0; i < 6 * NLAT; i++) {
+                TAP_OK(tas[i] == tas_at(i / NLAT, i % NLAT));
+                TAP_OK(pr[i] == tas_at(i / NLAT, i % NLAT) + 5000);
+            }
+            free(tas);
+            free(pr);
+        }
+        cm_dataset_free(out);
+        if (!fired)
+            break;
+    }
+}
+
 /* Every allocation fails once: an error comes back, the sources are as they were. */
 static void memory_runs_out(void)
 {
@@ -612,6 +651,7 @@ int main(void)
     TAP_RUN(groups_join_too);
     TAP_RUN(steps_are_cut);
     TAP_RUN(files_are_stacked);
+    TAP_RUN(variables_are_merged);
     TAP_RUN(memory_runs_out);
     cm_context_free(ctx);
     return tap_done();

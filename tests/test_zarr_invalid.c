@@ -133,7 +133,7 @@ static const bad bad_v3[] = {
     {"\"float32\"", "{\"name\": \"float32\", \"extra\": 1}", CM_EUNSUP, "extra"},
     {"\"chunk_grid\": {\"name\": \"regular\", \"configuration\": {\"chunk_shape\": [3, 2]}},", "",
      CM_EDATA, "chunk_grid"},
-    {"\"regular\"", "\"rectilinear\"", CM_EUNSUP, "rectilinear"},
+    {"\"regular\"", "\"hexagonal\"", CM_EUNSUP, "hexagonal"},
     {"[3, 2]", "[3]", CM_EDATA, "chunk_shape"},
     {"[3, 2]", "[3, 0]", CM_EDATA, "chunk_shape"},
     {"[3, 2]", "[3, -2]", CM_EDATA, "chunk_shape"},

@@ -29,7 +29,8 @@ ROWS = [
 ROW_OF = {floor: row for row, floors in enumerate(ROWS) for floor in floors}
 # Public headers that are not named after their floor.
 PUBLIC = {"error": "base", "context": "base", "json": "text", "dtype": "nd", "diff": "verify",
-          "open": "format", "time": "cf", "virtualize": "save"}
+          "open": "format", "time": "cf", "virtualize": "save", "survey": "join",
+          "scan": "format"}
 TOP = "all"  # the header that includes all the others
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)

@@ -142,6 +142,17 @@ def references(folder):
         x.attrs["parts"] = np.array(some[:2], h5py.regionref_dtype)
 
 
+def links_out(folder):
+    """To the file itself, which the fuzzer calls f, and to one that is not there."""
+    with create(folder, "links_out", ("v108", "v110")) as h:
+        h.create_dataset("g/x", data=cells(4), **TIMES)
+        for name, file, path in (("x", "f", "/g/x"), ("g2", "./f", "g"), ("loop", "f", "/loop"), ("root", "f", "/"),
+                                 ("gone", "other.h5", "/x"), ("up", "../f", "/")):
+            h[name] = h5py.ExternalLink(file, path)
+        h["g/up"] = h5py.ExternalLink("f", "/")
+        h["soft"] = h5py.SoftLink("x")
+
+
 def refused(folder):
     with create(folder, "refused", ("v108", "v110")) as h:
         h.create_dataset("words", (1,), np.dtype([("n", "<i4"), ("word", h5py.string_dtype())]), **TIMES)
@@ -198,7 +209,7 @@ def elsewhere(folder):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "fuzz/corpus/hdf5"
     os.makedirs(folder, exist_ok=True)
-    for make in (old, strings, dense, scales, indexes, types, records, references, refused, odd_filters, elsewhere):
+    for make in (old, strings, dense, scales, indexes, types, records, references, links_out, refused, odd_filters, elsewhere):
         make(folder)
     for name in sorted(os.listdir(folder)):
         print(f"{os.path.getsize(os.path.join(folder, name)):7d} {name}")

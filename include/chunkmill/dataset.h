@@ -103,8 +103,15 @@ typedef struct cm_storage {
     const char *codecs;
     const char *stored_dtype; /* as the format names it: "<f4", "H5T_STD_I16BE", "NC_SHORT" */
     bool raw;                 /* uncompressed bytes that are read without decoding */
+    /* Where chunks (shards) have different lengths: those of each axis as a JSON list, in which
+     * [v, n] is n times v; chunks and shards are then the largest. Else NULL. */
+    const char *lengths;
 } cm_storage;
 CM_API const cm_storage *cm_variable_storage(const cm_variable *v);
+
+/* How many chunks (shards) there are along an axis; 1 for contiguous arrays with cells. 0 for a
+ * variable that cannot be read. */
+CM_API int64_t cm_variable_chunk_count(const cm_variable *v, int axis);
 
 /* Where one chunk (for sharded arrays: one shard) is. present false: never written. */
 typedef struct cm_chunk_info {

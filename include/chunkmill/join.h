@@ -97,7 +97,11 @@ typedef struct cm_join_options {
      * such dimension they are stacked along it. */
     const char *coord;
     const char *calendar; /* of the dates; NULL: of the variable that is replaced, else standard */
-    bool keep_first;      /* the first dataset has its own: the others extend it */
+    /* The datasets may have different variables: those that have the same are joined (each set for
+     * itself, along the dimension; one by itself is taken as it is), then all are put side by side.
+     * What several have must be equal, bit for bit. */
+    bool merge;
+    bool keep_first; /* the first dataset has its own: the others extend it */
 } cm_join_options;
 
 CM_API void cm_join_options_init(cm_join_options *options);
@@ -123,7 +127,9 @@ CM_API int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t 
 /* What cm_dataset_join did, borrowed from the dataset that it made; NULL for others. An object:
  * "dimension", "order" ("coordinate", "given", "name"), "files", "steps", "stacked" and "shared"
  * (variables, when a new dimension was made), "duplicates" (values that were there more than once),
- * "missing", "filled" (steps), "notes": lines for people. */
+ * "missing", "filled" (steps), "notes": lines for people. Of merged
+ * ones: "merged", a list of such objects with "variables"; "files"; "shared", the variables that
+ * several had. */
 CM_API const cm_json *cm_dataset_join_report(const cm_dataset *ds);
 
 #ifdef __cplusplus

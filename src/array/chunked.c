@@ -7,8 +7,9 @@
  *     any       sharding           the shard's index first (cached), then the inner chunks' ranges;
  *                                  nested shards recurse with the inner chunk as the shard
  *
- * The grid is regular and starts at zero; the last chunks may reach beyond the shape. A chunk at
- * CM_AT_NOWHERE, an absent object, or an empty shard entry reads as the fill value.
+ * The grid starts at zero; the last chunks may reach beyond the shape. Where chunks are of
+ * different lengths (array/grid.h) each has the chain of its own shape. A chunk at CM_AT_NOWHERE,
+ * an absent object, or an empty shard entry reads as the fill value.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 typedef struct chunked {
     cm_array base;
     cm_chain *chain;
+    cm_grid *irregular; /* or NULL */
     cm_table *table;
     cm_store *store;
     char *key, *guard_key;
@@ -221,6 +223,21 @@ static int plan_strided(const planner *pl, cm_error *err)
     return cm_sink_raw(pl->sink, &a->base, pl->frame, &r, err);
 }
 
+/* The chunks that the region touches. */
+static void chunk_range(const chunked *a, const cm_box *region, int64_t *first, int64_t *count)
+{
+    static const int64_t zero[CM_MAX_DIMS];
+    if (!a->irregular) {
+        grid_range(a->base.ndim, zero, a->chunk, region, first, count);
+        return;
+    }
+    for (int k = 0; k < a->base.ndim; k++) {
+        const cm_grid_axis *axis = &a->irregular->axes[k];
+        first[k] = cm_grid_find(axis, region->lo[k]);
+        count[k] = cm_grid_find(axis, region->lo[k] + region->n[k] - 1) - first[k] + 1;
+    }
+}
+
 static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_sink *sink,
                 cm_error *err)
 {
@@ -231,16 +248,14 @@ static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_
         r = plan_strided(&pl, err);
     } else {
         int64_t first[CM_MAX_DIMS], count[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0};
-        static const int64_t zero[CM_MAX_DIMS];
-        grid_range(base->ndim, zero, a->chunk, region, first, count);
+        chunk_range(a, region, first, count);
         cm_location loc;
         do {
             int64_t coord[CM_MAX_DIMS];
-            node nd = {.chain = a->chain};
-            for (int k = 0; k < base->ndim; k++) {
+            node nd = {.chain = NULL};
+            for (int k = 0; k < base->ndim; k++)
                 coord[k] = first[k] + i[k];
-                nd.origin[k] = coord[k] * a->chunk[k];
-            }
+            nd.chain = cm_chunked_at(base, coord, nd.origin);
             r = a->table->locate(a->table, coord, &loc, err);
             if (r)
                 break;
@@ -267,7 +282,13 @@ static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_
 static cm_axis_grid grid(const cm_array *base, int axis)
 {
     const chunked *a = (const chunked *)base;
-    return (cm_axis_grid){.length = base->shape[axis], .size = a->unit[axis]};
+    cm_axis_grid g = {.length = base->shape[axis], .size = a->unit[axis]};
+    /* Shards of different lengths are all multiples of their chunks, which are alike. */
+    if (a->irregular && !a->irregular->axes[axis].size && a->chain->a2b != CM_A2B_SHARDING) {
+        g.ncuts = a->irregular->axes[axis].n;
+        g.cuts = a->irregular->axes[axis].cuts;
+    }
+    return g;
 }
 
 static const cm_chain *innermost(const cm_chain *c)
@@ -298,7 +319,8 @@ static cm_read_cost cost(cm_array *base)
         r.max_encoded_nbytes = known;
     r.max_scratch_nbytes =
         cm_chain_decode_scratch(c, stored) + (1 << 20) + cm_shard_index_cost(a->chain);
-    r.in_place = c == a->chain && c->a2b == CM_A2B_BYTES && !a->unpack && !cm_chain_reorders(c);
+    r.in_place = c == a->chain && c->a2b == CM_A2B_BYTES && !a->unpack && !cm_chain_reorders(c) &&
+                 !a->irregular;
     for (int i = 0; i < base->ndim; i++)
         r.in_place = r.in_place && base->shape[i] % c->shape[i] == 0;
     return r;
@@ -310,6 +332,7 @@ static void free_chunked(cm_array *base)
     if (a->table)
         a->table->free(a->table);
     cm_chain_unref(a->chain);
+    cm_grid_free(a->irregular);
     cm_store_unref(a->store);
     free(a->key);
     free(a->guard_key);
@@ -328,9 +351,11 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
     if (!a) {
         spec->table->free(spec->table);
         cm_chain_unref(spec->chain);
+        cm_grid_free(spec->grid);
         return CM_ENOMEM;
     }
     a->chain = spec->chain;
+    a->irregular = spec->grid;
     a->table = spec->table;
     if (spec->store)
         a->store = cm_store_ref(spec->store);
@@ -404,6 +429,27 @@ const cm_chain *cm_chunked_chain(const cm_array *a)
 const int64_t *cm_chunked_chunk(const cm_array *a)
 {
     return as_chunked(a)->chunk;
+}
+
+bool cm_chunked_is_irregular(const cm_array *a)
+{
+    return as_chunked(a)->irregular != NULL;
+}
+
+int64_t cm_chunked_count(const cm_array *base, int axis)
+{
+    const chunked *a = as_chunked(base);
+    return a->irregular ? a->irregular->axes[axis].n
+                        : cm_ceil_div(base->shape[axis], a->chunk[axis]);
+}
+
+const cm_chain *cm_chunked_at(const cm_array *base, const int64_t *coord, int64_t *origin)
+{
+    const chunked *a = (const chunked *)base;
+    for (int k = 0; k < base->ndim; k++)
+        origin[k] =
+            a->irregular ? cm_grid_begin(&a->irregular->axes[k], coord[k]) : coord[k] * a->chunk[k];
+    return a->irregular ? cm_grid_chain(a->irregular, coord) : a->chain;
 }
 
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err)

@@ -8,6 +8,7 @@
 #define CM_ARRAY_CHUNKED_H
 
 #include "array/array_private.h"
+#include "array/grid.h"
 
 /* Where a chunk is. */
 typedef enum cm_where {
@@ -48,9 +49,11 @@ typedef struct cm_chunked_spec {
     const int64_t *chunk; /* chunk (shard) shape; lengths >= 1; may exceed the shape */
     const void *fill;     /* dtype.size bytes or NULL for zeros */
     cm_chain *chain;      /* taken */
-    cm_table *table;      /* taken; freed with table->free */
-    cm_store *store;      /* ref'd */
-    const char *key;      /* the one object of CM_AT_RANGE tables (a file), else NULL; copied */
+    cm_grid *grid; /* of chunks of different lengths, taken; NULL: regular. chunk and chain are then
+                      the largest */
+    cm_table *table; /* taken; freed with table->free */
+    cm_store *store; /* ref'd */
+    const char *key; /* the one object of CM_AT_RANGE tables (a file), else NULL; copied */
     /* Of that object: reads insist on it. Zero for stores of many objects. */
     cm_object_version version;
     /* For stores of many objects: one that says what the array is (its metadata), and its version
@@ -75,7 +78,12 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err);
 void *cm_chunked_owner(const cm_array *a);
 bool cm_array_is_chunked(const cm_array *a);
 const cm_chain *cm_chunked_chain(const cm_array *a);
-const int64_t *cm_chunked_chunk(const cm_array *a); /* ndim lengths (shards for sharded ones) */
+const int64_t *cm_chunked_chunk(const cm_array *a);    /* ndim lengths (shards for sharded ones); of
+                                                          the largest where they differ */
+bool cm_chunked_is_irregular(const cm_array *a);       /* do they differ? */
+int64_t cm_chunked_count(const cm_array *a, int axis); /* chunks (shards) along the axis */
+/* Where the chunk (shard) at coord begins, and its chain, whose shape is the chunk's own. */
+const cm_chain *cm_chunked_at(const cm_array *a, const int64_t *coord, int64_t *origin);
 int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out, cm_error *err);
 void cm_chunked_want(const cm_array *a); /* see cm_table */
 cm_store *cm_chunked_store(const cm_array *a);
@@ -105,8 +113,8 @@ int cm_table_new_memory(const void *data, size_t nbytes, uint64_t at, cm_table *
                         cm_error *err);
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
- * chunks along each axis. Memory: 16 bytes per cell of the grid, or 32 per chunk where less than
- * half of it is occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
+ * chunks along each axis. Memory: 16 bytes per cell of the grid, or 24 per chunk where less than
+ * two thirds of it are occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
  * outlives the table: CM_ELIMIT where they do not fit. */
 typedef struct cm_listed cm_listed;
 int cm_listed_new(cm_context *ctx, int ndim, const int64_t *grid, cm_listed **out, cm_error *err);

@@ -38,6 +38,9 @@ int cm_array_map(cm_array *src, cm_dtype to, cm_map_fn apply, void *state,
 /* The array that a was made of by cm_array_map, borrowed; NULL when a is not such an array. */
 cm_array *cm_array_map_source(const cm_array *a);
 
+/* Was it made with this function? */
+bool cm_array_map_applies(const cm_array *a, cm_map_fn apply);
+
 /* An array of one value, fill (dtype.size bytes; for CM_STRING a cm_string), that nobody stores.
  * chunk: what its grid says, ndim lengths >= 1; NULL: the whole. Raises CM_EINVAL, CM_ENOMEM. */
 int cm_array_blank(cm_dtype dtype, int ndim, const int64_t *shape, const int64_t *chunk,

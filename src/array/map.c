@@ -135,3 +135,8 @@ cm_array *cm_array_map_source(const cm_array *a)
 {
     return a->vt == &mapped_vt ? ((const mapped *)a)->src : NULL;
 }
+
+bool cm_array_map_applies(const cm_array *a, cm_map_fn apply)
+{
+    return a->vt == &mapped_vt && ((const mapped *)a)->map.apply == apply;
+}

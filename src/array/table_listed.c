@@ -5,11 +5,11 @@
  *
  *     dense    offset u64, nbytes u32, mask u32 for every cell of the grid: 16 bytes each, with
  *              offset UINT64_MAX where no chunk was written
- *     sparse   the sorted list itself: 32 bytes a chunk, searched by halving
+ *     sparse   the sorted list itself: 24 bytes a chunk, searched by halving
  *
- * whichever is smaller: dense from half occupied on. Lengths over 4 GiB force sparse. An unwritten
- * chunk is CM_AT_NOWHERE. What a table takes is pinned in the budget, while it grows and as long as
- * it lives.
+ * whichever is smaller: dense from two thirds occupied on. Lengths of 4 GiB and more are in a list
+ * of their own, their place in the entry. An unwritten chunk is CM_AT_NOWHERE. What a table takes
+ * is pinned in the budget, while it grows and as long as it lives.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +19,21 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 
-typedef struct listing {
-    uint64_t index, offset, nbytes;
-    uint32_t mask;
-} listing;
+#define LONG UINT32_MAX /* nbytes: offset is a place in longs */
 
-typedef struct dense {
+typedef struct entry {
     uint64_t offset;
     uint32_t nbytes, mask;
-} dense;
+} entry;
+
+typedef struct listing {
+    uint64_t index;
+    entry e;
+} listing;
+
+typedef struct range {
+    uint64_t offset, nbytes;
+} range;
 
 struct cm_listed {
     cm_table base;
@@ -38,7 +44,9 @@ struct cm_listed {
     uint64_t pinned;
     listing *list;
     size_t n, capacity;
-    dense *dense;
+    entry *dense;
+    range *longs;
+    size_t nlongs, longs_capacity;
 };
 
 void cm_listed_free(cm_listed *l)
@@ -46,6 +54,7 @@ void cm_listed_free(cm_listed *l)
     if (l) {
         free(l->list);
         free(l->dense);
+        free(l->longs);
         cm_budget_unpin(l->budget, l->pinned);
         free(l);
     }
@@ -106,15 +115,28 @@ int cm_listed_add(cm_listed *l, const int64_t *coord, uint64_t offset, uint64_t 
                                 (long long)coord[i], i, (long long)l->grid[i]);
         index = index * (uint64_t)l->grid[i] + (uint64_t)coord[i];
     }
-    if (l->n == l->capacity) { /* growing doubles it */
-        size_t more = l->capacity ? l->capacity : 64;
-        int r = pin(l, more * sizeof *l->list, err);
+    if (l->n == l->capacity) { /* as cm_grow does: powers of two from 8 on, doubled */
+        size_t want = l->capacity ? 2 * l->capacity : 8;
+        while (!l->capacity && want < 64 && want < l->ncells)
+            want *= 2;
+        int r = pin(l, (want - l->capacity) * sizeof *l->list, err);
         if (!r)
-            r = cm_grow(&l->list, &l->capacity, l->n + more, sizeof *l->list, err);
+            r = cm_grow(&l->list, &l->capacity, want, sizeof *l->list, err);
         if (r)
             return r;
     }
-    l->list[l->n++] = (listing){index, offset, nbytes, skip_mask};
+    entry e = {offset, (uint32_t)nbytes, skip_mask};
+    if (nbytes >= LONG) {
+        int r = pin(l, sizeof *l->longs, err);
+        if (!r)
+            r = cm_grow(&l->longs, &l->longs_capacity, l->nlongs + 1, sizeof *l->longs, err);
+        if (r)
+            return r;
+        l->longs[l->nlongs] = (range){offset, nbytes};
+        e.offset = l->nlongs++;
+        e.nbytes = LONG;
+    }
+    l->list[l->n++] = (listing){index, e};
     if (nbytes > l->max_nbytes)
         l->max_nbytes = nbytes;
     return 0;
@@ -136,23 +158,20 @@ static int locate(const cm_table *t, const int64_t *coord, cm_location *out, cm_
     out->key[0] = 0;
     out->inline_data = NULL;
     out->where = CM_AT_NOWHERE;
+    const entry *e = NULL;
     if (l->dense) {
-        const dense *d = &l->dense[index];
-        if (d->offset != UINT64_MAX) {
-            out->where = CM_AT_RANGE;
-            out->offset = d->offset;
-            out->nbytes = d->nbytes;
-            out->skip_mask = d->mask;
-        }
-        return 0;
+        e = l->dense[index].offset != UINT64_MAX ? &l->dense[index] : NULL;
+    } else if (l->n) {
+        listing want = {.index = index};
+        const listing *f = bsearch(&want, l->list, l->n, sizeof *l->list, by_index);
+        e = f ? &f->e : NULL;
     }
-    listing want = {.index = index};
-    const listing *f = l->n ? bsearch(&want, l->list, l->n, sizeof *l->list, by_index) : NULL;
-    if (f) {
+    if (e) {
+        bool is_long = e->nbytes == LONG;
         out->where = CM_AT_RANGE;
-        out->offset = f->offset;
-        out->nbytes = f->nbytes;
-        out->skip_mask = f->mask;
+        out->offset = is_long ? l->longs[e->offset].offset : e->offset;
+        out->nbytes = is_long ? l->longs[e->offset].nbytes : e->nbytes;
+        out->skip_mask = e->mask;
     }
     return 0;
 }
@@ -171,11 +190,10 @@ static int make_dense(cm_listed *l, cm_error *err)
     for (uint64_t i = 0; i < l->ncells; i++)
         l->dense[i].offset = UINT64_MAX;
     for (size_t i = 0; i < l->n; i++)
-        l->dense[l->list[i].index] =
-            (dense){l->list[i].offset, (uint32_t)l->list[i].nbytes, l->list[i].mask};
+        l->dense[l->list[i].index] = l->list[i].e;
     free(l->list);
     l->list = NULL;
-    unpin(l, l->pinned - l->ncells * sizeof *l->dense);
+    unpin(l, l->capacity * sizeof *l->list);
     return 0;
 }
 
@@ -191,12 +209,13 @@ int cm_listed_freeze(cm_listed *l, cm_table **out, cm_error *err)
         if (l->list[i - 1].index == l->list[i].index)
             r = cm_error_set(err, CM_EDATA, "chunk %llu is listed twice",
                              (unsigned long long)l->list[i].index);
-    if (!r && l->ncells / 2 <= l->n && l->max_nbytes <= UINT32_MAX)
+    if (!r && l->ncells - l->ncells / 3 <= l->n)
         r = make_dense(l, err);
     else if (!r && l->n < l->capacity && l->n) {
         listing *less = realloc(l->list, l->n * sizeof *less);
         l->list = less ? less : l->list;
         unpin(l, less ? (l->capacity - l->n) * sizeof *less : 0);
+        l->capacity = less ? l->n : l->capacity;
     }
     if (r) {
         cm_listed_free(l);

@@ -16,6 +16,7 @@
 #include "array/referenced.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/context_private.h"
 #include "base/memory.h"
 
 #define NOWHERE UINT32_MAX
@@ -50,7 +51,32 @@ struct cm_referenced {
     range *longs;
     size_t nlongs, longs_capacity;
     cm_buffer blob;
+    cm_budget *budget;
+    uint64_t pinned;
 };
+
+static int pin(cm_referenced *t, uint64_t nbytes, cm_error *err)
+{
+    if (!cm_budget_pin(t->budget, nbytes)) {
+        cm_error_set(err, CM_ELIMIT, "no memory left for the table of its references (%.1f MB)",
+                     (double)(t->pinned + nbytes) / 1e6);
+        cm_error_hint(err, "give more with --max-mem");
+        return CM_ELIMIT;
+    }
+    t->pinned += nbytes;
+    return 0;
+}
+
+/* Room for one more of a list of `each` bytes: growing doubles it. */
+static int grow(cm_referenced *t, void *list, size_t *capacity, size_t n, size_t each,
+                cm_error *err)
+{
+    if (n < *capacity)
+        return 0;
+    size_t want = *capacity ? 2 * *capacity : 16;
+    int r = pin(t, (want - *capacity) * each, err);
+    return r ? r : cm_grow(list, capacity, want, each, err);
+}
 
 void cm_referenced_free(cm_referenced *t)
 {
@@ -59,13 +85,14 @@ void cm_referenced_free(cm_referenced *t)
     free(t->dense);
     free(t->list);
     free(t->longs);
+    cm_budget_unpin(t->budget, t->pinned);
     cm_buffer_deinit(&t->blob);
     cm_paths_unref(t->paths);
     free(t);
 }
 
-int cm_referenced_new(int ndim, const int64_t *grid, cm_paths *paths, uint64_t nexpected,
-                      cm_referenced **out, cm_error *err)
+int cm_referenced_new(cm_context *ctx, int ndim, const int64_t *grid, cm_paths *paths,
+                      uint64_t nexpected, cm_referenced **out, cm_error *err)
 {
     int64_t n = cm_shape_nelem(ndim, grid);
     if (n < 0)
@@ -73,12 +100,18 @@ int cm_referenced_new(int ndim, const int64_t *grid, cm_paths *paths, uint64_t n
     cm_referenced *t = cm_calloc(1, sizeof *t, err);
     if (!t)
         return CM_ENOMEM;
+    t->budget = cm_context_budget(ctx);
     t->ndim = ndim;
     memcpy(t->grid, grid, (size_t)ndim * sizeof *grid);
     t->ncells = (uint64_t)n;
     t->paths = cm_paths_ref(paths);
     cm_buffer_init(&t->blob, (size_t)1 << 40);
     if (nexpected >= t->ncells - t->ncells / 3 && t->ncells < SIZE_MAX / sizeof(entry)) {
+        int r = pin(t, t->ncells * sizeof *t->dense, err);
+        if (r) {
+            cm_referenced_free(t);
+            return r;
+        }
         t->dense = malloc((size_t)t->ncells * sizeof *t->dense + 1);
         if (!t->dense) {
             cm_referenced_free(t);
@@ -103,8 +136,9 @@ static int add(cm_referenced *t, uint64_t index, entry e, cm_error *err)
         t->dense[index] = e;
         return 0;
     }
-    if (cm_grow(&t->list, &t->capacity, t->n + 1, sizeof *t->list, err))
-        return CM_ENOMEM;
+    int r = grow(t, &t->list, &t->capacity, t->n, sizeof *t->list, err);
+    if (r)
+        return r;
     t->list[t->n++] = (sparse){index, e};
     return 0;
 }
@@ -120,8 +154,9 @@ int cm_referenced_add(cm_referenced *t, uint64_t index, uint32_t path, uint64_t 
         t->max_nbytes = nbytes;
     if (nbytes < LONG)
         return add(t, index, (entry){offset, (uint32_t)nbytes, path}, err);
-    if (cm_grow(&t->longs, &t->longs_capacity, t->nlongs + 1, sizeof *t->longs, err))
-        return CM_ENOMEM;
+    int r = grow(t, &t->longs, &t->longs_capacity, t->nlongs, sizeof *t->longs, err);
+    if (r)
+        return r;
     t->longs[t->nlongs++] = (range){offset, nbytes};
     return add(t, index, (entry){t->nlongs - 1, LONG, path}, err);
 }
@@ -138,7 +173,9 @@ int cm_referenced_add_inline(cm_referenced *t, uint64_t index, const void *data,
     if (nbytes >= LONG)
         return cm_error_set(err, CM_ELIMIT, "more than 4 GiB of inline data");
     uint64_t at = t->blob.nbytes;
-    int r = cm_buffer_append(&t->blob, data, nbytes, err);
+    int r = pin(t, 2 * nbytes, err); /* a buffer doubles */
+    if (r == 0)
+        r = cm_buffer_append(&t->blob, data, nbytes, err);
     if (r)
         return r;
     if (nbytes > t->max_nbytes)
@@ -239,6 +276,16 @@ int cm_referenced_freeze(cm_referenced *t, cm_table **out, cm_error *err)
     if (r) {
         cm_referenced_free(t);
         return r;
+    }
+    if (t->n && t->n < t->capacity) {
+        sparse *less = realloc(t->list, t->n * sizeof *less);
+        uint64_t spare = (t->capacity - t->n) * sizeof *less;
+        if (less) {
+            t->list = less;
+            t->capacity = t->n;
+            cm_budget_unpin(t->budget, spare);
+            t->pinned -= spare;
+        }
     }
     t->base = (cm_table){locate, free_table, max_nbytes};
     *out = &t->base;

@@ -21,7 +21,9 @@ typedef struct cm_cli_args {
     const char *group, *unpack, *format;
     /* several sources */
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
+    const char *cache;
     const char *stack, *coord, *calendar;
+    int merge;
     /* save */
     cm_cli_list chunks, shards, codecs;
     const char *zarr, *empty_chunks, *mode, *scratch, *durability;
@@ -31,6 +33,8 @@ typedef struct cm_cli_args {
     cm_cli_list rebase;
     uint64_t inline_nbytes;
     int no_inline, record_size;
+    /* scan */
+    const char *out;
     /* info */
     int count_chunks;
     const char *chunk_list;
@@ -38,6 +42,9 @@ typedef struct cm_cli_args {
     int attributes, strict;
     double rtol, atol;
     const char *level;
+    /* survey */
+    const char *schema, *lists;
+    int write;
     /* help */
     const char *completion;
     int man;
@@ -121,6 +128,15 @@ typedef struct cm_cli_option {
          CM_CLI_AT(concat),                                                                        \
          "DIM",                                                                                    \
          "dimension along which sources join; default: the unlimited one"},                        \
+        {CM_CLI_FLAG,                                                                              \
+         "merge",                                                                                  \
+         0,                                                                                        \
+         false,                                                                                    \
+         CM_CLI_AT(merge),                                                                         \
+         NULL,                                                                                     \
+         "sources may have different variables: those that have the same are joined, then all "    \
+         "are "                                                                                    \
+         "put into one; what several have must be equal"},                                         \
         {CM_CLI_TEXT,                                                                              \
          "stack",                                                                                  \
          0,                                                                                        \
@@ -190,6 +206,13 @@ typedef struct cm_cli_option {
     {                                                                                              \
         CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",                        \
             "read more source names from a file, one a line; - is standard input"                  \
+    }
+
+#define CM_CLI_CACHE_OPTION                                                                        \
+    {                                                                                              \
+        CM_CLI_TEXT, "cache", 0, false, CM_CLI_AT(cache), "FILE",                                  \
+            "keep in FILE what opening the sources finds out: the next time only new and changed " \
+            "ones are opened"                                                                      \
     }
 
 #define CM_CLI_FORMAT_OPTION                                                                       \

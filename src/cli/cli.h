@@ -29,8 +29,8 @@ typedef struct cm_cli_command {
     int (*run)(cm_cli *cli, cm_error *err);
 } cm_cli_command;
 
-extern const cm_cli_command cm_cli_info, cm_cli_values, cm_cli_rechunk, cm_cli_virtualize,
-    cm_cli_diff, cm_cli_verify, cm_cli_help;
+extern const cm_cli_command cm_cli_info, cm_cli_values, cm_cli_scan, cm_cli_rechunk,
+    cm_cli_virtualize, cm_cli_survey, cm_cli_diff, cm_cli_verify, cm_cli_help;
 
 /* NULL-terminated. */
 const cm_cli_command *const *cm_cli_commands(void);

@@ -118,6 +118,7 @@ static const cm_cli_option options[] = {
     {CM_CLI_TEXT, "group", 0, false, CM_CLI_AT(group), "/path", "only this group and those below"},
     CM_CLI_FORMAT_OPTION,
     CM_CLI_JOIN_OPTIONS,
+    CM_CLI_CACHE_OPTION,
     CM_CLI_RESOURCE_OPTIONS,
     CM_CLI_TALK_OPTIONS,
 };

@@ -277,6 +277,7 @@ static const cm_cli_option options[] = {
     CM_CLI_SUBSET_OPTIONS,
     CM_CLI_UNPACK_OPTION,
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_CACHE_OPTION,
     CM_CLI_JOIN_OPTIONS,
     CM_CLI_RESOURCE_OPTIONS,
     {CM_CLI_TEXT, "scratch", 0, false, CM_CLI_AT(scratch), "DIR",

@@ -163,6 +163,7 @@ static const cm_cli_option options[] = {
      "replace DST: it stays readable until the new one is whole"},
     CM_CLI_SUBSET_OPTIONS,
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_CACHE_OPTION,
     CM_CLI_JOIN_OPTIONS,
     CM_CLI_RESOURCE_OPTIONS,
     CM_CLI_TALK_OPTIONS,

@@ -14,12 +14,7 @@ enum { CHEAP = 4096 }; /* chunks that are counted without being asked: milliseco
 
 static int64_t grid_length(const cm_variable *v, int axis)
 {
-    const cm_storage *storage = cm_variable_storage(v);
-    const int64_t *unit = storage ? storage->shards ? storage->shards : storage->chunks : NULL;
-    int64_t n = cm_array_shape(cm_variable_array(v))[axis];
-    if (!unit)
-        return n > 0;
-    return unit[axis] > 0 ? n / unit[axis] + (n % unit[axis] != 0) : 0;
+    return cm_variable_chunk_count(v, axis);
 }
 
 bool cm_cli_chunks_total(const cm_variable *v, int64_t *total)

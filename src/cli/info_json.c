@@ -112,6 +112,11 @@ static int put_array(writer *w, const cm_variable *v, cm_array *array, cm_error 
     cm_cli_json_shape(json, s ? s->chunks : NULL, ndim);
     cm_cli_json_key(json, "shards");
     cm_cli_json_shape(json, s ? s->shards : NULL, ndim);
+    if (s && s->lengths) {
+        cm_cli_json_key(json, "chunk_lengths");
+        cm_cli_json_raw(json);
+        cm_cli_out_text(json->out, s->lengths);
+    }
     cm_cli_json_key(json, "codecs");
     cm_cli_json_string(json, s && s->codecs && *s->codecs ? s->codecs : NULL);
     cm_cli_json_key(json, "stored_dtype");

@@ -173,6 +173,10 @@ static int put_storage(const picture *p, const cm_variable *v, cm_error *err)
         cm_cli_out_text(p->out, ", shards ");
         put_lengths(p->out, s->shards, ndim);
     }
+    if (s->lengths) {
+        cm_cli_out_format(p->out, " at most, of %.80s%s", s->lengths,
+                          strlen(s->lengths) > 80 ? "..." : "");
+    }
     if (is_uncompressed(s)) {
         cm_cli_out_text(p->out, ", uncompressed");
     } else if (s->codecs && *s->codecs) {

@@ -28,8 +28,8 @@
 const cm_cli_command *const *cm_cli_commands(void)
 {
     static const cm_cli_command *const all[] = {
-        &cm_cli_info, &cm_cli_values, &cm_cli_rechunk, &cm_cli_virtualize,
-        &cm_cli_diff, &cm_cli_verify, &cm_cli_help,    NULL};
+        &cm_cli_info,   &cm_cli_values, &cm_cli_scan,   &cm_cli_rechunk, &cm_cli_virtualize,
+        &cm_cli_survey, &cm_cli_diff,   &cm_cli_verify, &cm_cli_help,    NULL};
     return all;
 }
 

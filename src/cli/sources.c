@@ -68,14 +68,6 @@ int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error
     return CM_EINVAL;
 }
 
-int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
-{
-    int ret = cm_dataset_open(cli->ctx, uri, cli->args.format, out, err);
-    if (ret < 0)
-        cm_error_object(err, uri);
-    return ret;
-}
-
 /* What cannot be read, as one value of --skip; n counts also what did not fit into the list. */
 typedef struct unreadable {
     const cm_variable *first;
@@ -183,31 +175,6 @@ static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
     return ret;
 }
 
-/* Which variables were stacked and which were not is the program's choice: it says so. */
-static void list_names(const cm_json *list, char *buf, size_t size)
-{
-    size_t used = 0;
-    buf[0] = 0;
-    for (size_t i = 0; i < cm_json_count(list) && used < size; i++) {
-        int n = snprintf(buf + used, size - used, "%s%s", i ? ", " : "",
-                         cm_json_string(cm_json_at(list, i)) + 1);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
-static void stacked_text(const cm_json *report, char *buf, size_t size)
-{
-    char stacked[512], shared[512];
-    buf[0] = 0;
-    if (!cm_json_get(report, "stacked") && !cm_json_get(report, "shared"))
-        return;
-    list_names(cm_json_get(report, "stacked"), stacked, sizeof stacked);
-    list_names(cm_json_get(report, "shared"), shared, sizeof shared);
-    snprintf(buf, size, "stacked along %s: %s; the same in all: %s",
-             cm_json_string(cm_json_get(report, "dimension")), stacked[0] ? stacked : "nothing",
-             shared[0] ? shared : "nothing");
-}
-
 /* The place of text among "a|b|c"; 0 when it is NULL. */
 static int choice_of(const char *text, const char *const *choices)
 {
@@ -233,13 +200,52 @@ static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
     o->stack = args->stack;
     o->coord = args->coord;
     o->calendar = args->calendar;
+    o->merge = args->merge > 0;
     o->keep_first = args->append != NULL;
+}
+
+/* All datasets that n names stand for, with the cache if one is named. */
+static int open_all(cm_cli *cli, const char *const *uris, size_t n, cm_dataset ***out, size_t *nout,
+                    cm_error *err)
+{
+    cm_sources_options options;
+    cm_sources_stats stats;
+    cm_sources_options_init(&options);
+    options.format = cli->args.format;
+    options.cache = cli->args.cache;
+    if (options.cache && options.format)
+        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
+    int ret = cm_dataset_open_sources(cli->ctx, uris, n, &options, out, nout, &stats, err);
+    if (ret == 0 && options.cache && cli->args.verbose)
+        cm_cli_note(cli, "%zu of %zu files are in the cache", stats.cached,
+                    stats.cached + stats.opened);
+    return ret;
+}
+
+int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
+{
+    cm_dataset **opened = NULL;
+    cm_join_options options;
+    size_t n = 0;
+    *out = NULL;
+    int ret = open_all(cli, &uri, 1, &opened, &n, err);
+    if (ret == 0 && n == 1) {
+        *out = opened[0];
+        opened[0] = NULL;
+    } else if (ret == 0) { /* scan tables of several files: the cube that they are */
+        fill_join_options(&cli->args, &options);
+        ret = cm_dataset_join(cli->ctx, opened, n, &options, out, err);
+    }
+    cm_sources_free(opened, n);
+    if (ret < 0)
+        cm_error_object(err, uri);
+    return ret;
 }
 
 static bool joins(const cm_cli *cli, const cm_cli_sources *s)
 {
     const cm_cli_args *a = &cli->args;
-    return s->names.n > 1 || a->unsorted || a->duplicates || a->gaps || a->stack || a->coord ||
+    return s->nopened > 1 || a->unsorted || a->duplicates || a->gaps || a->stack || a->coord ||
            a->calendar;
 }
 
@@ -247,19 +253,16 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
     cm_join_options options;
     fill_join_options(&cli->args, &options);
-    int ret = cm_dataset_join(cli->ctx, s->opened, s->names.n, &options, &s->joined, err);
+    int ret = cm_dataset_join(cli->ctx, s->opened, s->nopened, &options, &s->joined, err);
     if (ret < 0)
         return ret;
-    for (size_t i = 0; i < s->names.n; i++) { /* the joined one keeps what it needs */
+    for (size_t i = 0; i < s->nopened; i++) { /* the joined one keeps what it needs */
         cm_dataset_free(s->opened[i]);
         s->opened[i] = NULL;
     }
     s->dataset = s->joined;
     s->report = cm_dataset_join_report(s->joined);
-    char line[1200];
-    stacked_text(s->report, line, sizeof line);
-    if (line[0])
-        cm_cli_note(cli, "%s", line);
+    cm_cli_join_note(cli, s->report);
     return 0;
 }
 
@@ -283,15 +286,18 @@ static int select_range(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 
 int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
-    s->opened = calloc(s->names.n, sizeof *s->opened);
-    if (!s->opened)
-        return cm_error_set(err, CM_ENOMEM, "out of memory for %zu sources", s->names.n);
-    int ret = cm_dataset_open_all(cli->ctx, cm_cli_list_items(&s->names), s->names.n,
-                                  cli->args.format, s->opened, err);
-    for (size_t i = 0; i < s->names.n && ret == 0; i++)
+    size_t nnames = s->names.n;
+    int ret = open_all(cli, cm_cli_list_items(&s->names), s->names.n, &s->opened, &s->nopened, err);
+    for (size_t i = 0; i < s->nopened && ret == 0; i++)
         ret = choose_one(cli, &s->opened[i], err);
     if (ret < 0)
         return ret;
+    for (size_t i = 0; i < s->nopened && s->nopened != nnames; i++) { /* no target may be these */
+        const char *name = cm_dataset_uri(s->opened[i]);
+        ret = cm_cli_list_add(&s->names, name, strlen(name), err);
+        if (ret < 0)
+            return ret;
+    }
     s->dataset = s->opened[0];
     if (joins(cli, s)) {
         ret = join(cli, s, err);
@@ -303,57 +309,11 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     return 0;
 }
 
-void cm_cli_join_json(const cm_json *report, cm_cli_json *json)
-{
-    if (!report)
-        return;
-    cm_cli_json_key(json, "join");
-    cm_cli_json_value(json, report);
-}
-
-static void put_notes(const cm_json *report, cm_cli_out *out)
-{
-    const cm_json *notes = cm_json_get(report, "notes");
-    for (size_t i = 0; i < cm_json_count(notes); i++) {
-        cm_cli_out_spaces(out, 4);
-        cm_cli_out_name(out, cm_json_string(cm_json_at(notes, i)));
-        cm_cli_out_char(out, '\n');
-    }
-}
-
-void cm_cli_join_text(const cm_json *r, cm_cli_out *out)
-{
-    int64_t files = 0, steps = 0;
-    if (!r)
-        return;
-    const char *dimension = cm_json_string(cm_json_get(r, "dimension"));
-    const char *order = cm_json_string(cm_json_get(r, "order"));
-    (void)!cm_json_int64(cm_json_get(r, "files"), &files);
-    (void)!cm_json_int64(cm_json_get(r, "steps"), &steps);
-    cm_cli_out_format(out, "joined: %lld source%s along %s (%s), %lld steps\n", (long long)files,
-                      files == 1 ? "" : "s", dimension ? dimension : "?",
-                      !order                        ? "?"
-                      : strcmp(order, "given") == 0 ? "in the order given"
-                      : strcmp(order, "name") == 0  ? "by name"
-                                                    : "by coordinate value",
-                      (long long)steps);
-    char line[1200];
-    stacked_text(r, line, sizeof line);
-    if (line[0]) {
-        cm_cli_out_spaces(out, 4);
-        cm_cli_out_name(out, line);
-        cm_cli_out_char(out, '\n');
-    }
-    put_notes(r, out);
-}
-
 void cm_cli_sources_free(cm_cli_sources *s)
 {
     cm_dataset_free(s->selected);
     cm_dataset_free(s->joined);
-    for (size_t i = 0; s->opened && i < s->names.n; i++)
-        cm_dataset_free(s->opened[i]);
-    free(s->opened);
+    cm_sources_free(s->opened, s->nopened);
     cm_cli_list_free(&s->names);
     *s = (cm_cli_sources){0};
 }

@@ -7,7 +7,8 @@
 
 typedef struct cm_cli_sources {
     cm_cli_list names;
-    cm_dataset **opened; /* names.n of them */
+    cm_dataset **opened; /* nopened of them: a file of scan tables stands for several */
+    size_t nopened;
     cm_dataset *joined, *selected;
     cm_dataset *dataset;   /* what is to be read: one of the above */
     const cm_json *report; /* what the join did, or NULL; joined's */
@@ -47,6 +48,8 @@ int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *na
  * nothing when it is NULL. */
 void cm_cli_join_json(const cm_json *report, cm_cli_json *json);
 void cm_cli_join_text(const cm_json *report, cm_cli_out *out);
+/* What was decided without being asked, on standard error. */
+void cm_cli_join_note(cm_cli *cli, const cm_json *report);
 
 /* --unpack as the library's value. */
 cm_unpack cm_cli_unpack(const cm_cli_args *args);

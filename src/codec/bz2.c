@@ -38,6 +38,19 @@ static int bz2_parse(const cm_json *config, cm_dialect dialect, cm_dtype dtype, 
     return 0;
 }
 
+int cm_codec_new_bz2(int level, cm_codec **out, cm_error *err)
+{
+    bz2_codec *b;
+    if (level < 1 || level > 9)
+        return cm_error_set(err, CM_EINVAL, "bz2: level %d, which is not 1 to 9", level);
+    int r = cm_codec_alloc(&cm_class_bz2, sizeof *b, &b, err);
+    if (r)
+        return r;
+    b->level = level;
+    *out = &b->base;
+    return 0;
+}
+
 static cm_json *bz2_describe(const cm_codec *codec, cm_json_doc *doc, cm_dialect dialect)
 {
     cm_json *config, *o = cm_config_describe(doc, &cm_class_bz2, "numcodecs.bz2", dialect, &config);

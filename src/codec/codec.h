@@ -136,6 +136,7 @@ const cm_codec_class *cm_codec_class_named(const char *name, cm_dialect dialect)
  * CM_EINVAL (a number outside the codec's range) and CM_ENOMEM. */
 int cm_codec_new_zlib(int level, cm_codec **out, cm_error *err); /* HDF5 deflate, v2 "zlib" */
 int cm_codec_new_gzip(int level, cm_codec **out, cm_error *err);
+int cm_codec_new_bz2(int level, cm_codec **out, cm_error *err); /* HDF5's 307 as well */
 int cm_codec_new_zstd(int level, bool checksum, cm_codec **out, cm_error *err);
 
 /* Bytes that a shuffle takes as one element; 1 for all other codecs. HDF5 leaves a rest as it is,

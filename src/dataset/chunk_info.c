@@ -16,8 +16,11 @@ static int check_coord(const cm_array *a, const int64_t *shape, const int64_t *c
                        cm_error *err)
 {
     const int64_t *chunk = cm_chunked_chunk(a);
+    bool irregular = cm_chunked_is_irregular(a);
     for (int k = 0; k < a->ndim; k++) {
-        int64_t grid = strided ? 1 : cm_ceil_div(shape[k], chunk[k]);
+        int64_t grid = strided     ? 1
+                       : irregular ? cm_chunked_count(a, k)
+                                   : cm_ceil_div(shape[k], chunk[k]);
         if (coord[k] < 0 || coord[k] >= grid)
             return cm_error_set(err, CM_EINVAL,
                                 "chunk coordinate %lld on axis %d is outside the grid of %lld",
@@ -66,7 +69,7 @@ static int of_chunked(const cm_array *a, const int64_t *shape, const int64_t *co
     if (r)
         return r;
     for (int k = 0; k < a->ndim && !strided; k++)
-        if (coord[k] >= cm_ceil_div(a->shape[k], cm_chunked_chunk(a)[k]))
+        if (coord[k] >= cm_chunked_count(a, k))
             return 0; /* the variable is longer than what was stored of it */
     if (strided)
         return of_strided(a, offset, out, err);

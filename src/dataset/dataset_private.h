@@ -116,5 +116,7 @@ int cm_variable_set_problem(cm_variable *v, const cm_error *why, cm_error *err);
 int cm_variable_set_dimension(cm_variable *v, int axis, const char *name, cm_error *err);
 int cm_variable_set_storage(cm_variable *v, int ndim, const int64_t *chunks, const int64_t *shards,
                             const char *codecs, const char *stored_dtype, bool raw, cm_error *err);
+/* After it: the storage's lengths. */
+int cm_variable_set_lengths(cm_variable *v, const char *lengths, cm_error *err);
 
 #endif

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/chunked.h"
 #include "base/memory.h"
 #include "dataset/dataset_private.h"
 
 static void free_storage(cm_storage *s)
 {
     free((int64_t *)s->chunks);
+    free((char *)(uintptr_t)s->lengths);
     free((int64_t *)s->shards);
     free((char *)s->codecs);
     free((char *)s->stored_dtype);
@@ -124,4 +126,25 @@ int cm_variable_set_storage(cm_variable *v, int ndim, const int64_t *chunks, con
     free_storage(&v->storage);
     v->storage = s;
     return 0;
+}
+
+int cm_variable_set_lengths(cm_variable *v, const char *lengths, cm_error *err)
+{
+    char *own = cm_strdup(lengths, err);
+    if (lengths && !own)
+        return CM_ENOMEM;
+    free((char *)(uintptr_t)v->storage.lengths);
+    v->storage.lengths = own;
+    return 0;
+}
+
+int64_t cm_variable_chunk_count(const cm_variable *v, int axis)
+{
+    const int64_t *unit = v->storage.shards ? v->storage.shards : v->storage.chunks;
+    if (!v->array)
+        return 0;
+    if (cm_array_is_chunked(v->array) && cm_chunked_is_irregular(v->array))
+        return cm_chunked_count(v->array, axis);
+    int64_t n = v->array->shape[axis];
+    return !unit ? n > 0 : unit[axis] > 0 ? n / unit[axis] + (n % unit[axis] != 0) : 0;
 }

@@ -75,3 +75,8 @@ int cm_array_bytes_to_string(cm_array *src, cm_array **out, cm_error *err)
     *out = mapped;
     return ret;
 }
+
+cm_array *cm_array_bytes_of_string(const cm_array *a)
+{
+    return cm_array_map_applies(a, b2s_apply) ? cm_array_map_source(a) : NULL;
+}

@@ -30,4 +30,19 @@ int cm_refs_open_parquet(cm_context *ctx, cm_store *store, const char *key, cons
  * CM_EDATA when read. */
 int cm_array_bytes_to_string(cm_array *src, cm_array **out, cm_error *err);
 
+/* The array that a was made of so, borrowed; NULL when it was not. */
+cm_array *cm_array_bytes_of_string(const cm_array *a);
+
+/* cm_dataset_open, but a file of scan tables is a dataset that carries them
+ * (format/tables/tables_file.h). */
+int cm_format_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
+                   cm_error *err);
+
+/* The path that a name means, tidied; the caller frees it. */
+int cm_format_local_path(const char *uri, char **out, cm_error *err);
+
+/* A file, whatever its content says it is. */
+int cm_format_open_object(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                          cm_dataset **out, cm_error *err);
+
 #endif

@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "format/format.h"
 #include "format/recognise.h"
+#include "format/tables/tables_file.h"
 
 static const char *const format_names[] = {"zarr", "hdf5", "netcdf3", "kerchunk"};
 static const char *const zarr_documents[] = {"zarr.json", ".zgroup", ".zarray", ".zmetadata"};
@@ -312,6 +313,11 @@ static int open_object(cm_context *ctx, cm_store *store, const char *key, const 
         return open_archive(ctx, store, key, rest, uri, out, err);
     if (want == WANT_HDF5 || (want == WANT_ANY && r.content == CM_CONTENT_HDF5))
         return cm_hdf5_open(ctx, store, key, uri, out, err);
+    if (r.content == CM_CONTENT_TABLES) {
+        cm_tables *tables;
+        ret = cm_tables_open(ctx, store, key, uri, &tables, err);
+        return ret ? ret : cm_tables_carrier(ctx, tables, uri, out, err);
+    }
     if (want == WANT_REFERENCES || r.content == CM_CONTENT_REFERENCES)
         return cm_refs_open_json(ctx, store, key, uri, out, err);
     return cm_netcdf3_open(ctx, store, key, uri, out, err);
@@ -354,8 +360,24 @@ static int open_path(cm_context *ctx, char *path, const char *uri, enum wanted w
     return open_file(ctx, path, "", uri, want, out, err);
 }
 
-int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
-                    cm_error *err)
+int cm_format_local_path(const char *uri, char **out, cm_error *err)
+{
+    int ret = path_of_uri(uri, out, err);
+    if (ret == 0)
+        tidy(*out);
+    else
+        cm_error_object(err, uri);
+    return ret;
+}
+
+int cm_format_open_object(cm_context *ctx, cm_store *store, const char *key, const char *uri,
+                          cm_dataset **out, cm_error *err)
+{
+    return open_object(ctx, store, key, "", uri, WANT_ANY, out, err);
+}
+
+int cm_format_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
+                   cm_error *err)
 {
     *out = NULL;
     enum wanted want = WANT_ANY;
@@ -380,6 +402,26 @@ int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dat
     free(path);
     if (ret)
         cm_error_object(err, uri);
+    return ret;
+}
+
+int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
+                    cm_error *err)
+{
+    int ret = cm_format_open(ctx, uri, format, out, err);
+    cm_tables *tables = ret ? NULL : cm_tables_carried(*out);
+    if (!tables)
+        return ret;
+    cm_dataset *carrier = *out;
+    size_t n = cm_tables_count(tables);
+    *out = NULL;
+    if (n == 1) {
+        ret = cm_tables_dataset(tables, 0, NULL, false, out, err);
+    } else {
+        ret = cm_error_set(err, CM_EUNSUP, "scan tables of %zu files are not one dataset", n);
+        cm_error_object(err, uri);
+    }
+    cm_dataset_free(carrier);
     return ret;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "format/recognise.h"
+#include "format/tables/tables_file.h"
 
 enum { HEAD = 1024 };
 
@@ -170,6 +171,8 @@ cm_recognised cm_recognise_bytes(const void *head, size_t nbytes, uint64_t file_
         return other("empty (0 bytes)", "it was never written or its download failed");
     if (nbytes >= 4 && memcmp(p, "CDF", 3) == 0 && (p[3] == 1 || p[3] == 2 || p[3] == 5))
         return (cm_recognised){CM_CONTENT_NETCDF3, "a NetCDF-3 file", NULL};
+    if (nbytes >= 8 && memcmp(p, CM_TABLES_MAGIC, 8) == 0)
+        return (cm_recognised){CM_CONTENT_TABLES, "scan tables", NULL};
     for (size_t at = 0; at + 8 <= nbytes; at = at ? 2 * at : 512)
         if (memcmp(p + at, hdf5_signature, 8) == 0)
             return (cm_recognised){CM_CONTENT_HDF5, "an HDF5 file", NULL};

@@ -9,7 +9,8 @@ typedef enum cm_content {
     CM_CONTENT_HDF5,
     CM_CONTENT_NETCDF3,
     CM_CONTENT_REFERENCES, /* kerchunk JSON */
-    CM_CONTENT_ZIP
+    CM_CONTENT_ZIP,
+    CM_CONTENT_TABLES /* what chunkmill scan writes */
 } cm_content;
 
 typedef struct cm_recognised {

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "cf/roles.h"
+#include "join/dimension.h"
 #include "join/order.h"
 #include "join/rebuild.h"
 #include "join/same.h"
@@ -61,50 +62,69 @@ static const cm_dimension *in_file(cm_dataset *ds, const cm_group *g, const char
     return there ? cm_group_scope_dimension(there, name) : NULL;
 }
 
-static bool lengths_differ(cm_dataset *const *datasets, size_t n, const candidates *c, size_t i)
+/* Every other file against the first: in[i] becomes true where candidate i differs. Several
+ * threads may say so at once. */
+typedef struct comparison {
+    cm_context *ctx;
+    const candidates *c;
+    bool *in;
+} comparison;
+
+static int lengths_differ(void *arg, cm_dataset *ds, cm_error *err)
 {
-    for (size_t k = 1; k < n; k++) {
-        const cm_dimension *d = in_file(datasets[k], c->groups[i], c->items[i]->name);
-        if (d && d->length != c->items[i]->length)
-            return true;
+    comparison *x = arg;
+    (void)err;
+    for (size_t i = 0; i < x->c->n; i++) {
+        const cm_dimension *d = in_file(ds, x->c->groups[i], x->c->items[i]->name);
+        if (d && d->length != x->c->items[i]->length)
+            __atomic_store_n(&x->in[i], true, __ATOMIC_RELAXED);
     }
-    return false;
+    return 0;
 }
 
-/* Do the values of the dimension's coordinate differ between the first and any other file? */
-static int values_differ(cm_context *ctx, cm_dataset *const *datasets, size_t n,
-                         const candidates *c, size_t i, bool *differ, cm_error *err)
+/* Do the values of a dimension's coordinate differ between the first file and another? */
+static int coordinate_differs(cm_context *ctx, const cm_variable *first, cm_dataset *ds,
+                              bool *differ, cm_error *err)
 {
-    *differ = false;
-    const cm_variable *first = cm_cf_find(c->groups[i], c->items[i]->name);
-    if (!first || !first->array || !cm_cf_is_coordinate(first))
-        return 0;
     cm_times first_times, times;
+    cm_variable *v = cm_dataset_counterpart(ds, first);
+    cm_array *array = NULL;
+    *differ = !v || !v->array || !cm_dtype_equal(v->array->dtype, first->array->dtype) ||
+              v->ndim != 1 || v->array->shape[0] != first->array->shape[0];
+    if (*differ)
+        return 0;
     cm_times_of(first, NULL, &first_times);
+    cm_times_of(v, NULL, &times);
+    int rc = cm_times_array(first, &first_times, v, &times, &array, err);
+    size_t odd = 0;
+    cm_error why;
+    cm_error_clear(&why);
+    int compared = rc ? 0 : cm_same_arrays(ctx, first->array, &array, 1, &odd, &why);
+    if (compared == CM_EDATA && array != v->array)
+        odd = 0; /* a time that is no number in the first file's units is another time */
+    else if (compared) {
+        rc = compared;
+        if (err)
+            *err = why;
+    }
+    *differ = rc == 0 && odd == 0;
+    cm_array_unref(array);
+    return rc;
+}
+
+static int values_differ(void *arg, cm_dataset *ds, cm_error *err)
+{
+    comparison *x = arg;
     int rc = 0;
-    for (size_t k = 1; rc == 0 && k < n && !*differ; k++) {
-        const cm_variable *v = cm_dataset_counterpart(datasets[k], first);
-        cm_array *array = NULL;
-        if (!v || !v->array || !cm_dtype_equal(v->array->dtype, first->array->dtype) ||
-            v->ndim != 1 || v->array->shape[0] != first->array->shape[0]) {
-            *differ = true;
-            break;
-        }
-        cm_times_of(v, NULL, &times);
-        rc = cm_times_array(first, &first_times, v, &times, &array, err);
-        size_t odd = 0;
-        cm_error why;
-        cm_error_clear(&why);
-        int compared = rc ? 0 : cm_same_arrays(ctx, first->array, &array, 1, &odd, &why);
-        if (compared == CM_EDATA && array != v->array)
-            odd = 0; /* a time that is no number in the first file's units is another time */
-        else if (compared) {
-            rc = compared;
-            if (err)
-                *err = why;
-        }
-        *differ = rc == 0 && odd == 0;
-        cm_array_unref(array);
+    for (size_t i = 0; rc == 0 && i < x->c->n; i++) {
+        const cm_variable *first = cm_cf_find(x->c->groups[i], x->c->items[i]->name);
+        bool differ = false;
+        if (!first || !first->array || !cm_cf_is_coordinate(first) ||
+            __atomic_load_n(&x->in[i], __ATOMIC_RELAXED))
+            continue;
+        rc = coordinate_differs(x->ctx, first, ds, &differ, err);
+        if (differ)
+            __atomic_store_n(&x->in[i], true, __ATOMIC_RELAXED);
     }
     return rc;
 }
@@ -168,50 +188,68 @@ static bool any(const candidates *c, const bool *in)
     return false;
 }
 
-static int guess(cm_context *ctx, cm_dataset *const *datasets, size_t n, const candidates *c,
-                 bool *in, const char **out, cm_error *err)
+static int guess(cm_context *ctx, cm_dataset *first, cm_each_file_fn each, void *user,
+                 const candidates *c, bool *in, const char **out, cm_error *err)
 {
-    int rc = 0;
+    comparison x = {ctx, c, in};
     for (size_t i = 0; i < c->n; i++)
         in[i] = c->items[i]->unlimited;
     *out = only(c, in);
     if (*out)
         return 0;
     if (any(c, in))
-        return none_or_several(c, in, "", "several unlimited dimensions", datasets[0], err);
-    for (size_t i = 0; i < c->n; i++)
-        in[i] = lengths_differ(datasets, n, c, i);
-    *out = only(c, in);
-    if (*out)
-        return 0;
+        return none_or_several(c, in, "", "several unlimited dimensions", first, err);
+    int rc = each(user, lengths_differ, &x, err);
+    *out = rc ? NULL : only(c, in);
+    if (rc || *out)
+        return rc;
     if (any(c, in))
         return none_or_several(c, in, "", "the files differ in the length of several dimensions",
-                               datasets[0], err);
-    for (size_t i = 0; rc == 0 && i < c->n; i++)
-        rc = values_differ(ctx, datasets, n, c, i, &in[i], err);
+                               first, err);
+    rc = each(user, values_differ, &x, err);
     *out = rc ? NULL : only(c, in);
     if (rc || *out)
         return rc;
     return none_or_several(c, in, "there is no dimension along which the files differ",
-                           "the files differ in the coordinates of several dimensions", datasets[0],
-                           err);
+                           "the files differ in the coordinates of several dimensions", first, err);
 }
 
-int cm_order_dimension(cm_context *ctx, cm_dataset *const *datasets, size_t n,
-                       const cm_join_options *options, const char **out, cm_error *err)
+int cm_order_dimension_among(cm_context *ctx, cm_dataset *first, cm_each_file_fn each, void *user,
+                             const cm_join_options *options, const char **out, cm_error *err)
 {
     candidates c = {0};
     bool *in = NULL;
     *out = NULL;
-    int rc = list_candidates(datasets[0], &c, err);
+    int rc = list_candidates(first, &c, err);
     if (rc == 0 && options->concat) {
-        rc = asked_for(&c, options->concat, datasets[0], out, err);
+        rc = asked_for(&c, options->concat, first, out, err);
     } else if (rc == 0) {
         in = cm_calloc(c.n, sizeof *in, err);
-        rc = in ? guess(ctx, datasets, n, &c, in, out, err) : CM_ENOMEM;
+        rc = in ? guess(ctx, first, each, user, &c, in, out, err) : CM_ENOMEM;
     }
     free(in);
     free(c.items);
     free(c.groups);
     return rc;
+}
+
+typedef struct all_open {
+    cm_dataset *const *datasets;
+    size_t n;
+} all_open;
+
+static int each_open(void *user, cm_file_fn fn, void *arg, cm_error *err)
+{
+    const all_open *all = user;
+    int rc = 0;
+    for (size_t k = 1; rc == 0 && k < all->n; k++)
+        rc = fn(arg, all->datasets[k], err);
+    return rc;
+}
+
+int cm_order_dimension(cm_context *ctx, cm_dataset *const *datasets, size_t n,
+                       const cm_join_options *options, const char **out, cm_error *err)
+{
+    all_open all = {datasets, n};
+    return cm_order_dimension_among(ctx, datasets[0], each_open, &all, options, out, err);
 }

@@ -18,8 +18,10 @@
 #include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "cf/roles.h"
 #include "join/filled.h"
 #include "join/match.h"
+#include "join/merge.h"
 #include "join/order.h"
 #include "join/rebuild.h"
 #include "join/same.h"
@@ -288,6 +290,18 @@ static bool changes_one(const cm_join_options *o)
            o->gaps == CM_GAPS_FILL || o->gaps == CM_GAPS_REFUSE;
 }
 
+/* Files of different variables have the same times, which is not what is wrong with them. */
+static void hint_at_merge(cm_dataset *const *datasets, size_t n, cm_error *err)
+{
+    size_t nsets = 1, *of = cm_calloc(n, sizeof *of, NULL);
+    if (err && of && cm_merge_sets(datasets, n, of, &nsets, NULL) == 0 && nsets > 1) {
+        err->hint[0] = 0;
+        cm_error_hint(err, "the sources do not all have the same variables: --merge joins those "
+                           "that have, and puts all into one");
+    }
+    free(of);
+}
+
 static int join_along(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                       const cm_join_options *options, cm_report *report, cm_dataset **out,
                       cm_error *err)
@@ -298,6 +312,8 @@ static int join_along(cm_context *ctx, cm_dataset *const *datasets, size_t n,
     int rc = sorted ? cm_order_dimension(ctx, datasets, n, options, &dimension, err) : CM_ENOMEM;
     if (rc == 0)
         rc = cm_order_make(ctx, datasets, n, dimension, options, report, &order, err);
+    if (rc == CM_EJOIN)
+        hint_at_merge(datasets, n, err);
     for (size_t k = 0; rc == 0 && k < n; k++)
         sorted[k] = datasets[order.files[k]];
     if (rc == 0)
@@ -322,6 +338,75 @@ static int join_stacked(cm_context *ctx, cm_dataset *const *datasets, size_t n,
     return rc;
 }
 
+/* ---- merging --------------------------------------------------------------------------------- */
+
+/* Datasets of one set of variables as one: *made, if a join was needed, else one of the given. */
+static int join_set(cm_context *ctx, cm_dataset *const *datasets, size_t n,
+                    const cm_join_options *options, cm_report *report, cm_dataset **made,
+                    cm_error *err)
+{
+    cm_report own = {0};
+    bool stacks = options->stack || options->coord;
+    int rc = cm_report_init(ctx, &own, err);
+    if (rc == 0 && (n > 1 || stacks || changes_one(options)))
+        rc = (stacks ? join_stacked : join_along)(ctx, datasets, n, options, &own, made, err);
+    else if (rc == 0)
+        rc = cm_report_count(&own, "files", 1, err);
+    const cm_dataset *ds = *made ? *made : datasets[0];
+    cm_variable **list = NULL;
+    size_t nlist = 0;
+    if (rc == 0)
+        rc = cm_rebuild_list(ds->root, &list, &nlist, err);
+    for (size_t i = 0; rc == 0 && i < nlist; i++)
+        if (cm_cf_role_of(list[i]) == CM_ROLE_DATA)
+            rc = cm_report_list(&own, "variables", list[i]->path, err);
+    if (rc == 0)
+        rc = cm_report_nest(report, "merged", own.root, err);
+    if (rc == 0)
+        rc = cm_report_count(report, "files", (int64_t)n, err);
+    free(list);
+    cm_report_deinit(&own);
+    return rc;
+}
+
+static int merge(cm_context *ctx, cm_dataset *const *datasets, size_t n,
+                 const cm_join_options *options, cm_report *report, cm_dataset **out, cm_error *err)
+{
+    size_t nsets = 0, *of = cm_calloc(n, sizeof *of, err);
+    cm_dataset **set = cm_calloc(n, sizeof(cm_dataset *), err),
+               **made = cm_calloc(n, sizeof(cm_dataset *), err),
+               **parts = cm_calloc(n, sizeof(cm_dataset *), err);
+    const char **joined = cm_calloc(n, sizeof *joined, err);
+    int rc = of && set && made && parts && joined ? cm_merge_sets(datasets, n, of, &nsets, err)
+                                                  : CM_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < nsets; i++) {
+        size_t nset = 0;
+        for (size_t k = 0; k < n; k++)
+            if (of[k] == i)
+                set[nset++] = datasets[k];
+        rc = join_set(ctx, set, nset, options, report, &made[i], err);
+        parts[i] = made[i] ? made[i] : set[0];
+        if (rc == 0 && made[i])
+            joined[i] = cm_json_string(cm_json_get(made[i]->joined, "dimension"));
+    }
+    if (rc == 0)
+        rc = cm_merge_make(ctx, parts, nsets, joined, options->static_first, report, out, err);
+    if (rc == 0 && !((*out)->joined = cm_json_copy((*out)->doc, report->root)))
+        rc = cm_error_set(err, CM_ENOMEM, "out of memory for the report of a join");
+    if (rc) {
+        cm_dataset_free(*out);
+        *out = NULL;
+    }
+    for (size_t i = 0; made && i < nsets; i++)
+        cm_dataset_free(made[i]);
+    free(of);
+    free(set);
+    free(made);
+    free(parts);
+    free(joined);
+    return rc;
+}
+
 int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                     const cm_join_options *options, cm_dataset **out, cm_error *err)
 {
@@ -335,13 +420,17 @@ int cm_dataset_join(cm_context *ctx, cm_dataset *const *datasets, size_t n,
         return cm_error_set(err, CM_EINVAL, "no datasets to join");
     if (options->calendar && !options->coord)
         return cm_error_set(err, CM_EINVAL, "--calendar is that of the dates of --coord");
+    if (options->merge && options->keep_first)
+        return cm_error_set(err, CM_EINVAL, "--append extends along a dimension and cannot merge");
     bool stacks = options->stack || options->coord;
     if (n == 1 && !stacks && !changes_one(options))
         return cm_dataset_select(ctx, datasets[0], NULL, out, err);
     int rc = cm_context_check(ctx, err);
     if (rc == 0)
         rc = cm_report_init(ctx, &report, err);
-    if (rc == 0)
+    if (rc == 0 && options->merge)
+        rc = merge(ctx, datasets, n, options, &report, out, err);
+    else if (rc == 0)
         rc = (stacks ? join_stacked : join_along)(ctx, datasets, n, options, &report, out, err);
     cm_report_deinit(&report);
     return rc;

@@ -268,7 +268,8 @@ static int missing(const char *path, const cm_dataset *where, const cm_dataset *
     cm_error_set(err, CM_EJOIN, "the variable is missing, but is in %s", other->uri);
     cm_error_object(err, where->uri);
     cm_error_variable(err, path);
-    cm_error_hint(err, "leave it out with --skip %s", path + 1);
+    cm_error_hint(err, "leave it out with --skip %s; --merge joins files of different variables",
+                  path + 1);
     return CM_EJOIN;
 }
 

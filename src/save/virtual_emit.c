@@ -233,21 +233,28 @@ static bool reads_as_fill(const cm_virtual_part *p, const cm_segment *s)
 {
     const cm_array *a = s->leaf;
     const void *fill = cm_zarr_array_fill(p->target);
-    return a->dtype.kind != CM_STRING && memcmp(a->fill, fill, a->dtype.size) == 0 &&
+    return !cm_kind_is_vlen(a->dtype.kind) && memcmp(a->fill, fill, a->dtype.size) == 0 &&
            cm_zarr_array_may_skip_fill(p->target);
 }
 
-/* The bytes of a small chunk. */
+/* The bytes of a small chunk; those of a segment's own file through its store, which may have them
+ * at hand, and of the version that was opened. */
 static int take_bytes(cm_virtual *v, cm_buffer *bytes, cm_reference *out, cm_error *err)
 {
-    const char *name = cm_paths_name(v->paths, out->path);
+    const cm_segment *s = out->segment;
+    bool own = s && s->path == out->path && cm_chunked_key(s->leaf);
+    cm_store *store = own ? cm_chunked_store(s->leaf) : v->files;
+    const char *key =
+        own ? cm_chunked_key(s->leaf) : cm_paths_name(v->paths, out->path) + 1; /* without '/' */
     cm_object_version version = {0};
+    if (own)
+        version = cm_chunked_version(s->leaf);
     int r = cm_buffer_reserve(bytes, (size_t)out->nbytes + 1, err);
     if (r)
         return r;
     cm_range range = {out->offset, (size_t)out->nbytes, bytes->data};
     if (out->nbytes)
-        r = v->files->vt->get(v->files, name + 1, &range, 1, &version, err);
+        r = store->vt->get(store, key, &range, 1, &version, err);
     bytes->nbytes = (size_t)out->nbytes;
     out->kind = CM_REFERENCE_INLINE;
     out->data = bytes->data;
@@ -263,7 +270,7 @@ static int native(cm_virtual *v, const cm_virtual_part *p, cm_buffer *bytes, cm_
     int64_t zero[CM_MAX_DIMS] = {0}, n = cm_shape_nelem(p->ndim, p->shape);
     size_t nbytes = (size_t)n * a->dtype.size;
     cm_arena *arena = NULL;
-    bool text = a->dtype.kind == CM_STRING;
+    bool text = cm_kind_is_vlen(a->dtype.kind);
     void *cells = cm_calloc(nbytes, 1, err);
     int r = cells ? 0 : CM_ENOMEM;
     if (r == 0 && text)

@@ -55,8 +55,10 @@ static int add_segment(cm_virtual_part *p, cm_array *a, const int64_t *start, in
     if (cm_grow(&p->segments, &p->capacity, p->nsegments + 1, sizeof *p->segments, err))
         return CM_ENOMEM;
     cm_segment *s = &p->segments[p->nsegments++];
-    *s =
-        (cm_segment){.leaf = a, .fits = cm_array_is_chunked(a), .begin = begin, .path = UINT32_MAX};
+    *s = (cm_segment){.leaf = a,
+                      .fits = cm_array_is_chunked(a) && !cm_chunked_is_irregular(a),
+                      .begin = begin,
+                      .path = UINT32_MAX};
     memcpy(s->start, start, (size_t)a->ndim * sizeof *start);
     s->end = begin; /* the length along the axis is known when the axis is */
     return 0;
@@ -102,6 +104,8 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
     }
     if (!cm_array_is_chunked(a) && !any)
         return refuse(a, p, err, "its values are changed when they are read (text, time units)");
+    if (cm_array_is_chunked(a) && cm_chunked_is_irregular(a) && !any)
+        return refuse(a, p, err, "its chunks have different lengths");
     return add_segment(p, a, start, begin, err);
 }
 

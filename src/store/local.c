@@ -9,8 +9,8 @@
  * Nothing is mapped into memory: a truncated file would be a SIGBUS and resident pages could not be
  * accounted for.
  *
- * When a batch has several ranges, the kernel is told all of them before the first is read, so that
- * a disk or network file system works on them at once.
+ * When a batch has several ranges, the kernel is told all of them before the first that is not in
+ * its cache is read, so that a disk or network file system works on them at once.
  *
  * An object is absent when nothing has its name, or one of the directories above it is missing. An
  * absent chunk reads as fill, so nothing else may look like one: a directory in the object's place,
@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@
 #include "base/memory.h"
 #include "store/local.h"
 
-enum { READ_ONCE = 64 << 20, TRIES = 3, CLOCKS_AGREE_S = 5 };
+enum { READ_ONCE = 64 << 20, TRIES = 3, CLOCKS_AGREE_S = 5, NEAR = 64 << 10 };
 
 int cm_local_key_path(const cm_local *s, const char *key, char *out, cm_error *err)
 {
@@ -267,6 +268,32 @@ static int check_ranges(const char *path, uint64_t size, const cm_range *ranges,
     return 0;
 }
 
+/* Say which ranges will be read. Those that are near each other are said as one: the many small
+ * ones of a file's metadata cost a call each otherwise. */
+static void announce(int fd, const cm_range *ranges, int n)
+{
+    uint64_t lo = ranges[0].offset, hi = lo + ranges[0].nbytes;
+    for (int i = 1; i < n; i++) {
+        uint64_t begin = ranges[i].offset, end = begin + ranges[i].nbytes;
+        if (begin <= hi + NEAR && end + NEAR >= lo) {
+            lo = begin < lo ? begin : lo;
+            hi = end > hi ? end : hi;
+            continue;
+        }
+        (void)posix_fadvise(fd, (off_t)lo, (off_t)(hi - lo), POSIX_FADV_WILLNEED);
+        lo = begin, hi = end;
+    }
+    (void)posix_fadvise(fd, (off_t)lo, (off_t)(hi - lo), POSIX_FADV_WILLNEED);
+}
+
+/* Read a range if that takes no waiting. */
+static bool is_cached(int fd, const cm_range *r)
+{
+    struct iovec iov = {r->dst, r->nbytes};
+    return r->nbytes == 0 || (r->nbytes < READ_ONCE && preadv2(fd, &iov, 1, (off_t)r->offset,
+                                                               RWF_NOWAIT) == (ssize_t)r->nbytes);
+}
+
 static int get_once(const cm_local *s, const char *path, const cm_range *ranges, int n,
                     const cm_object_version *want, cm_object_version *got, cm_error *err)
 {
@@ -278,11 +305,15 @@ static int get_once(const cm_local *s, const char *path, const cm_range *ranges,
         r = changed(err, path);
     if (r == 0)
         r = check_ranges(path, got->size, ranges, n, err);
-    for (int i = 0; i < n && n > 1 && r == 0; i++)
-        (void)posix_fadvise(fd, (off_t)ranges[i].offset, (off_t)ranges[i].nbytes,
-                            POSIX_FADV_WILLNEED);
-    for (int i = 0; i < n && r == 0; i++)
+    bool cached = n > 1; /* all so far were in the page cache */
+    for (int i = 0; i < n && r == 0; i++) {
+        if (cached && is_cached(fd, &ranges[i]))
+            continue;
+        if (cached)
+            announce(fd, ranges + i, n - i);
+        cached = false;
         r = read_range(s, fd, path, &ranges[i], err);
+    }
     if (r == 0)
         r = check_unchanged(fd, path, got, err);
     close(fd);
@@ -394,7 +425,6 @@ int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durabil
     s->ctx = ctx;
     s->durability = durability;
     clock_gettime(CLOCK_REALTIME, &s->opened);
-    s->host = cm_local_host();
     s->path = cm_strndup(path, n, err);
     s->base.uri = s->path ? cm_strdup(path, err) : NULL;
     if (!s->base.uri) {

@@ -26,7 +26,7 @@ typedef struct cm_local {
     char *path;      /* of the directory, no '/' at its end unless it is the root */
     cm_durability durability;
     struct timespec opened;  /* not before the time of any file then */
-    uint64_t host;           /* says which system the pids of temporaries belong to */
+    _Atomic uint64_t host;   /* says which system the pids of temporaries belong to; 0: not asked */
     _Atomic unsigned serial; /* of temporaries */
     pthread_mutex_t dirs_lock;
     cm_dir_set dirs;

@@ -218,6 +218,8 @@ static int open_temporary(cm_local *s, const char *path, char *out, int *fd, cm_
     const char *slash = strrchr(path, '/');
     size_t dir = slash ? (size_t)(slash + 1 - path) : 0, name = strlen(path) - dir;
     int mkdirs = 0;
+    if (!s->host) /* stores that are only read never ask; two threads that do get the same */
+        s->host = cm_local_host();
     for (;;) {
         unsigned serial = atomic_fetch_add(&s->serial, 1);
         int k = snprintf(suffix, sizeof suffix, CM_TEMPORARY_MARK "%016" PRIx64 "-%ld-%u", s->host,

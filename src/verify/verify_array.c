@@ -262,7 +262,9 @@ static void name_chunk(const checker *c, const cm_location *loc, const char *key
 static int check_chunk(checker *c, const cm_location *loc, const int64_t *coord, const int64_t *lo,
                        int64_t order, space *s, cm_error *err)
 {
-    const cm_chain *chain = cm_chunked_chain(c->leaf);
+    int64_t origin[CM_MAX_DIMS];
+    const cm_chain *chain = cm_chunked_at(c->leaf, coord, origin);
+    bool sharded = chain->a2b == CM_A2B_SHARDING;
     const char *key = loc->key[0] ? loc->key : cm_chunked_key(c->leaf);
     char name[1400];
     bool present = true;
@@ -271,8 +273,8 @@ static int check_chunk(checker *c, const cm_location *loc, const int64_t *coord,
     key = key ? key : "";
     for (int k = 0; k < box.ndim; k++) {
         box.lo[k] = lo[k];
-        box.n[k] = cm_min_i64(c->unit[k], c->leaf->shape[k] - lo[k]);
-        at[k] = lo[k] - coord[k] * chain->shape[k];
+        box.n[k] = cm_min_i64(sharded ? c->unit[k] : chain->shape[k], c->leaf->shape[k] - lo[k]);
+        at[k] = lo[k] - origin[k];
     }
     name_chunk(c, loc, key, lo, name, sizeof name);
     int ret = 0;
@@ -300,13 +302,12 @@ static int check_slice(checker *c, int64_t shard, int64_t first, int64_t end, sp
 {
     int ndim = c->leaf->ndim;
     int64_t coord[CM_MAX_DIMS] = {0}, origin[CM_MAX_DIMS] = {0}, rest = shard;
-    const int64_t *chunk = cm_chunked_chunk(c->leaf);
     cm_location loc;
     for (int k = ndim - 1; k >= 0; k--) {
         coord[k] = rest % c->shards[k];
         rest /= c->shards[k];
-        origin[k] = coord[k] * chunk[k];
     }
+    const cm_chain *chain = cm_chunked_at(c->leaf, coord, origin);
     int located = cm_chunked_locate(c->leaf, coord, &loc, err), ret = 0;
     if (located && !is_verdict(located))
         return located;
@@ -315,7 +316,7 @@ static int check_slice(checker *c, int64_t shard, int64_t first, int64_t end, sp
         bool inside = true;
         for (int k = ndim - 1; k >= 0; k--) {
             lo[k] = origin[k] + j % c->per_shard[k] * c->unit[k];
-            inside &= lo[k] < c->leaf->shape[k];
+            inside &= lo[k] < c->leaf->shape[k] && lo[k] - origin[k] < chain->shape[k];
             j /= c->per_shard[k];
         }
         if (!inside) /* the shard reaches beyond the array */
@@ -404,7 +405,7 @@ static int check_grid(checker *c, cm_error *err)
         if (c->leaf->shape[k] == 0)
             return 0;
         c->unit[k] = cm_array_grid(c->leaf, k).size;
-        c->shards[k] = cm_ceil_div(c->leaf->shape[k], chunk[k]);
+        c->shards[k] = cm_chunked_count(c->leaf, k);
         c->per_shard[k] = chunk[k] / c->unit[k];
         if (!cm_mul_i64(nshards, c->shards[k], &nshards) ||
             !cm_mul_i64(c->nper_shard, c->per_shard[k], &c->nper_shard) ||

@@ -32,7 +32,8 @@ class SelectOptions(C.Structure):
 class JoinOptions(C.Structure):
     _fields_ = [("concat", C.c_char_p), ("static_first", C.c_bool), ("order", C.c_int),
                 ("unsorted", C.c_int), ("duplicates", C.c_int), ("gaps", C.c_int), ("stack", C.c_char_p),
-                ("coord", C.c_char_p), ("calendar", C.c_char_p), ("keep_first", C.c_bool)]
+                ("coord", C.c_char_p), ("calendar", C.c_char_p), ("merge", C.c_bool),
+                ("keep_first", C.c_bool)]
 
 
 class Refused(Exception):

@@ -39,6 +39,7 @@ FILTERS = [
     {"compression": "lzf"},
     {"compression": "lzf", "shuffle": True, "fletcher32": True},
     {"compression": hdf5plugin.LZ4()},
+    {"compression": hdf5plugin.BZip2()},
     *[{"compression": hdf5plugin.Bitshuffle(cname=name)} for name in ("none", "lz4", "zstd")],
 ]
 

@@ -183,6 +183,9 @@ def bitshuffle(tmp):
                     a = oracle.values((n,), t)
                     h.create_dataset(name, data=a, chunks=(chunk,), compression=hdf5plugin.Bitshuffle(nelems=block, cname=inner))
                     names.append(f"/{name}")
+        for level in (1, 9):
+            h.create_dataset(f"bzip2_{level}", data=oracle.values((9999,), ">i4") % 77, chunks=(4000,), compression=hdf5plugin.BZip2(level))
+            names.append(f"/bzip2_{level}")
         for block in (0, 64, 4096):
             h.create_dataset(f"lz4_{block}", data=oracle.values((9999,), "<i4") % 77, chunks=(5000,), compression=hdf5plugin.LZ4(nbytes=block))
             names.append(f"/lz4_{block}")
@@ -244,6 +247,66 @@ def external_files(tmp):
         lines = read_back(os.path.abspath("external.h5"), [f"/three_{oracle.label(t)}" for t in ("<i4", ">f8", "u1", "S7")])
         check(not [r for r in lines.values() if "problem" in r], f"external: {lines}")
         support.listed("hdf5-other", "data in external files", "h5py")
+    finally:
+        os.chdir(here)
+
+
+@test
+def external_links(tmp):
+    """Datasets and groups of other files, links that lead to links, loops, and what cannot be followed."""
+    here = os.getcwd()
+    os.mkdir(f"{tmp}/links")
+    os.mkdir(f"{tmp}/links/below")
+    os.chdir(f"{tmp}/links")
+    try:
+        with h5py.File("below/c.h5", "w") as h:
+            h["z"] = oracle.values((7,), "<i4", 3)
+            h["up"] = h5py.ExternalLink("b.h5", "/")
+            h["again"] = h5py.ExternalLink("b.h5", "/again")
+            h.create_dataset("deep/deeper/gzip", data=oracle.values((30, 4), ">f8"), chunks=(7, 3), compression="gzip")
+        with h5py.File("below/b.h5", "w") as h:
+            h["g/x"] = oracle.values((3, 4), "<f8")
+            h["g/x"].attrs["units"] = "K"
+            h["g/scale"] = oracle.values((3,), "<f4")
+            h["g/scale"].make_scale("scale")
+            h["g/x"].dims[0].attach_scale(h["g/scale"])
+            h["g/words"] = ["a", "", "bcd"]
+            h["g/record"] = np.array([(1, 2.5), (3, 4.5)], [("i", ">i2"), ("f", "<f8")])
+            h["g/ref"] = np.array([h["g/x"].ref, h["g"].ref], h5py.ref_dtype)
+            h["c"] = h5py.ExternalLink("c.h5", "/z")
+            h["down"] = h5py.ExternalLink("c.h5", "deep")
+            h["again"] = h5py.ExternalLink("c.h5", "/again")
+            h["g"].attrs["a"] = 1
+        refused = {"gone": ("below/gone.h5", "/x", "not there"), "nothing": ("below/b.h5", "/q", "nothing that is there"),
+                   "loop": ("a.h5", "/loop", "lead to links"), "again": ("below/b.h5", "/again", "lead to links"),
+                   "outside": ("../b.h5", "/g/x", "not below its own folder"), "text": ("text.h5", "/x", "not an HDF5 file")}
+        with h5py.File("a.h5", "w") as h:
+            h["own"] = oracle.values((5,), "<i4")
+            for name, file, path in (("x", "below/b.h5", "/g/x"), ("one/two/y", "./below/b.h5", "g/words"), ("self", "a.h5", "/own"),
+                                     ("chain", "below/b.h5", "/c"), ("group", "below/b.h5", "/g"), ("all", "below/b.h5", "/"),
+                                     ("same", "below/b.h5", "/g"), *[(n, f, p) for n, (f, p, _) in refused.items()]):
+                h[name] = h5py.ExternalLink(file, path)
+            h["soft"] = h5py.SoftLink("/x")
+        with open("text.h5", "w", encoding="ascii") as f:
+            f.write("no file of this kind")
+        p, got = oracle.rows(os.path.abspath("a.h5"))
+        mine = {r["path"]: r for r in got if "path" in r}
+        with h5py.File("a.h5") as h:
+            for path, r in mine.items():
+                if path.split("/")[-1] in refused:
+                    check(refused[path.split("/")[-1]][2] in r["problem"]["message"], f"{path}: {r['problem']}")
+                    continue
+                want = oracle.cells_of(h[path])
+                check("fnv1a" in r and fnv1a(want) == r["fnv1a"], f"external link {path}: {r}")
+                check(set(r["attrs"]) == {a for a in h[path].attrs if a not in ("DIMENSION_LIST", "CLASS", "NAME", "REFERENCE_LIST")},
+                      f"external link {path}: {r['attrs']}")
+        want = {"/own", "/self", "/x", "/soft", "/chain", "/one/two/y", "/all/c", "/all/down/deeper/gzip",
+                *[f"/{g}/{n}" for g in ("group", "all/g") for n in ("x", "scale", "words", "record", "ref")]}
+        check(want <= set(mine), f"external links: missing {want - set(mine)}")
+        check(set(mine) - want == {f"/{n}" for n in refused} | {"/all/again"}, f"external links: more {set(mine) - want}")
+        check(mine["/group/x"]["dims"][0] == "scale", f"{mine['/group/x']}")
+        check(b"/same links to the group" in p.stderr, f"{p.stderr}")
+        support.listed("hdf5-other", "external links to datasets and groups", "h5py")
     finally:
         os.chdir(here)
 

@@ -232,3 +232,47 @@ def test_sources_that_changed(days, tmp_path, run):
     done = run("verify", name)
     assert done.code == 4 and "is not there" in done.out
     assert run("info", name).code == 0
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_groups_named_like_chunks(tmp_path, ok, separator):
+    """Groups and arrays whose names are numbers, or c; chunk keys with slashes."""
+    cells = {}
+    raw = tmp_path / "raw.bin"
+    refs, data = {".zgroup": '{"zarr_format": 2}'}, b""
+    for path in "1/2", "1/c/3", "v", "1/v":
+        values = np.arange(12, dtype="<i4").reshape(4, 3) + 100 * len(cells)
+        cells[path] = values
+        refs[f"{path}/.zarray"] = json.dumps({
+            "zarr_format": 2, "shape": [4, 3], "chunks": [2, 3], "dtype": "<i4", "fill_value": None, "order": "C",
+            "filters": None, "compressor": None, "dimension_separator": separator})
+        for i in range(2):
+            part = np.ascontiguousarray(values[2 * i:2 * i + 2]).tobytes()
+            refs[f"{path}/{i}{separator}0"] = [str(raw), len(data), len(part)]
+            data += part
+    raw.write_bytes(data)
+    (tmp_path / "r.json").write_text(json.dumps(refs))
+    for path, values in cells.items():
+        out = ok("values", tmp_path / "r.json", "/" + path, "--json").out
+        assert np.array_equal(np.array(json.loads(out)), values), path
+
+
+def test_memory(tmp_path, ok, run):
+    """Tables of references count as memory: what does not fit is refused by name, and says what would help."""
+    n = 200_000
+    (tmp_path / "data.bin").write_bytes(b"x" * 100)
+    zarray = {"zarr_format": 2, "shape": [n], "chunks": [1], "dtype": "|u1", "fill_value": None, "order": "C",
+              "filters": None, "compressor": None}
+    refs = {"v/.zarray": json.dumps(zarray), "v/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": ["x"]})}
+    refs.update({f"v/{i}": [f"{tmp_path}/data.bin", i % 99, 1] for i in range(n)})
+    (tmp_path / "r.json").write_text(json.dumps(refs))
+    ok("virtualize", tmp_path / "r.json", tmp_path / "r.parq", "--no-inline")
+    done = run("values", tmp_path / "r.json", "v", "--isel", "x=0:3", "--max-mem", "30MB")
+    assert done.code == 6 and "r.json" in done.err and "no memory left" in done.err, done.err
+    done = run("info", tmp_path / "r.json", "--max-mem", "20MB")
+    assert done.code == 6 and "r.json" in done.err and "no memory left to read the references" in done.err, done.err
+    # a table of 3.2 MB, one file at a time
+    ok("verify", tmp_path / "r.parq", "--max-mem", "60MB")
+    for size in "24MB", "26MB", "28MB", "32MB", "40MB":
+        done = run("verify", tmp_path / "r.parq", "--level", "decode", "--max-mem", size)
+        assert done.code == 0 or (done.code == 6 and "--max-mem" in done.err), (size, done.err)

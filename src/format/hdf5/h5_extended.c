@@ -94,3 +94,8 @@ int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, 
     *out = &e->base;
     return 0;
 }
+
+cm_array *cm_h5_extended_inside(const cm_array *a)
+{
+    return a->vt == &extended_vt ? ((const extended *)a)->inner : NULL;
+}

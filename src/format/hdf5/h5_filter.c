@@ -19,6 +19,7 @@ enum {
     SZIP = 4,
     NBIT = 5,
     SCALEOFFSET = 6,
+    BZIP2 = 307,
     LZF = 32000,
     BLOSC = 32001,
     LZ4 = 32004,
@@ -35,6 +36,7 @@ bool cm_h5_filter_known(const cm_h5_filter *t)
     case SZIP:
     case NBIT:
     case SCALEOFFSET:
+    case BZIP2:
     case LZF:
     case BLOSC:
     case LZ4:
@@ -49,13 +51,8 @@ const char *cm_h5_filter_name(const cm_h5_filter *t, char *buf, size_t size)
     static const struct {
         uint16_t id;
         const char *name;
-    } names[] = {{307, "bzip2"},
-                 {32013, "zfp"},
-                 {32017, "sz"},
-                 {32019, "fpzip"},
-                 {32024, "sz3"},
-                 {32026, "blosc2"},
-                 {32028, "granular bitround"}};
+    } names[] = {{32013, "zfp"}, {32017, "sz"},     {32019, "fpzip"},
+                 {32024, "sz3"}, {32026, "blosc2"}, {32028, "granular bitround"}};
     const char *name = t->name;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (names[i].id == t->id)
@@ -120,6 +117,7 @@ int cm_h5_filter_codec(const cm_h5_filter *t, uint32_t cell, cm_codec **out, cm_
         return cm_codec_new_szip(v[0], v[1], v[2], v[3], out, err);
     case NBIT:
     case SCALEOFFSET: return new_packed(t, out, err);
+    case BZIP2: return cm_codec_new_bz2(given && v[0] >= 1 && v[0] <= 9 ? (int)v[0] : 9, out, err);
     case LZF: return cm_codec_new_lzf(out, err);
     case LZ4: return cm_codec_new_lz4_hdf5(out, err);
     case BITSHUFFLE: return new_bitshuffle(t, cell, out, err);

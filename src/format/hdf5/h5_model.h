@@ -61,8 +61,10 @@ struct cm_h5_dataset {
     cm_h5_slot *slots;
     struct cm_h5_mapping *mappings; /* of a virtual dataset */
     size_t nmappings;
-    int inner_ndim;       /* the last axes of space, and of chunks, are those of an array type */
-    uint32_t stored_size; /* bytes of a cell as layout and fill value have it: a whole array */
+    const char *link_file, *link_path; /* an external link leads to it, or should */
+    struct cm_h5_scan *scan; /* of the file that it is in; NULL: of the tree that it is in */
+    int inner_ndim;          /* the last axes of space, and of chunks, are those of an array type */
+    uint32_t stored_size;    /* bytes of a cell as layout and fill value have it: a whole array */
     int nfilters;
     cm_h5_filter *filters;
     cm_h5_items attributes;
@@ -85,6 +87,14 @@ typedef struct cm_h5_alias {
     const char *target;
 } cm_h5_alias;
 
+/* A group of another file, under a name of this one. */
+typedef struct cm_h5_mount {
+    struct cm_h5_mount *next;
+    const char *name;
+    struct cm_h5_scan *scan;
+    cm_h5_group *group;
+} cm_h5_mount;
+
 struct cm_h5_group {
     cm_h5_group *next, *parent, *first_child, *last_child;
     const char *name;
@@ -94,6 +104,8 @@ struct cm_h5_group {
     cm_h5_dimension *first_dimension, *last_dimension;
     cm_h5_items attributes;
     cm_h5_alias *aliases;
+    cm_h5_mount *mounts; /* groups of other files that external links lead to */
+    bool mounted;
 };
 
 /* A committed datatype. */
@@ -133,6 +145,7 @@ typedef struct cm_h5_scan {
     int64_t next_id; /* of dimensions */
     cm_h5_named *types;
     cm_h5_deferred *first_deferred, *last_deferred;
+    bool links_out;     /* there are external links */
     bool refers;        /* something in the file is a reference: */
     cm_h5_paths *paths; /* then known at the end of the scan */
     bool netcdf;        /* netCDF-4 wrote the file */
@@ -152,6 +165,17 @@ void cm_h5_scan_close(cm_h5_scan *s, cm_dataset *ds);
 /* The dataset at an absolute path (a leading "/" may be missing), soft links followed; NULL when
  * there is none. */
 const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path);
+
+/* The same for groups as well. False when there is nothing. */
+bool cm_h5_find_object(cm_h5_scan *s, const char *path, cm_h5_group **group,
+                       cm_h5_dataset **dataset);
+
+/* Follow all external links of s, and of the files that they lead to; these stay open in *out,
+ * which is NULL when there are none, and must be freed after failures too. Their dimensions are
+ * resolved, those of s are not. */
+typedef struct cm_h5_family cm_h5_family;
+int cm_h5_links_resolve(cm_h5_scan *s, cm_h5_family **out, cm_error *err);
+void cm_h5_family_free(cm_h5_family *f); /* NULL is legal */
 
 /* Note why d cannot be read, unless something is noted already. */
 int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
@@ -231,8 +255,16 @@ int cm_h5_external_parse(cm_h5_scan *s, const cm_h5_message *m, cm_h5_dataset *d
 /* The key of the file that f names: malloc'ed. CM_EUNSUP when it is not below f's own folder. */
 int cm_h5_sibling(const cm_h5_file *f, const char *name, char **key, cm_error *err);
 
-/* Make a variable of a dataset in group g. */
-int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err);
+/* Make a variable of a dataset in group g. s: of the file that it is in; doc: of g's dataset. */
+int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_json_doc *doc,
+                        cm_error *err);
+
+/* value, which is in s's document, in doc. NULL when out of memory. */
+static inline const cm_json *cm_h5_value_in(const cm_h5_scan *s, const cm_json *value,
+                                            cm_json_doc *doc)
+{
+    return s->dataset->doc == doc ? value : cm_json_copy(doc, value);
+}
 
 /* Is there a codec for the filter? */
 bool cm_h5_filter_known(const cm_h5_filter *t);
@@ -286,6 +318,9 @@ int cm_h5_nowhere_new(cm_table **out, cm_error *err);
  * fewer records than its unlimited dimension. inner is taken, also on failure. */
 int cm_h5_extended_new(cm_array *inner, const int64_t *shape, const void *fill, cm_array **out,
                        cm_error *err);
+
+/* The array inside one that was made so; NULL for all others. */
+cm_array *cm_h5_extended_inside(const cm_array *a);
 
 /* How stored cells become cells, for what is not a number: the owner and unpack of a chunked spec.
  * CM_A2B_CUSTOM chains. */

@@ -1,7 +1,7 @@
 /* format/hdf5/h5_open.c: cm_hdf5_open: an HDF5 or netCDF-4 file as a dataset.
  *
- *     superblock -> scan of the object headers (h5_scan.c) -> dimensions (h5_dimensions.c)
- *                -> variables (h5_variable.c)
+ *     superblock -> scan of the object headers (h5_scan.c) -> other files (h5_extlink.c)
+ *                -> dimensions (h5_dimensions.c) -> variables (h5_variable.c)
  *
  * There is no libhdf5 here and so no global lock: any number of files are opened at once, and a
  * file is read from any number of threads. Opening reads object headers, links and attributes;
@@ -14,6 +14,8 @@
 #include "base/memory.h"
 #include "format/format.h"
 #include "format/hdf5/h5_model.h"
+
+#define MAX_MOUNTS 16 /* groups behind external links, one inside the other */
 
 void cm_h5_file_unref(cm_h5_file *f)
 {
@@ -58,7 +60,17 @@ static int by_id(const void *a, const void *b)
     return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
 }
 
-static int emit_dimensions(const cm_h5_group *g, cm_group *out, cm_error *err)
+static bool has_dimension(const cm_group *g, const char *name)
+{
+    for (size_t i = 0; i < cm_group_ndimensions(g); i++)
+        if (strcmp(cm_group_dimension(g, i)->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Those of g; outer: of a group around out, whose names may be there already and whose axes without
+ * names are its own. */
+static int emit_dimensions(const cm_h5_group *g, cm_group *out, bool outer, cm_error *err)
 {
     size_t n = 0, i = 0;
     for (const cm_h5_dimension *x = g->first_dimension; x; x = x->next)
@@ -73,27 +85,57 @@ static int emit_dimensions(const cm_h5_group *g, cm_group *out, cm_error *err)
     qsort(sorted, n, sizeof *sorted, by_id);
     int rc = 0;
     for (i = 0; rc == 0 && i < n; i++)
-        if (!sorted[i]->hidden)
+        if (!sorted[i]->hidden &&
+            !(outer && (sorted[i]->addr == CM_H5_UNDEF || has_dimension(out, sorted[i]->name))))
             rc = cm_group_add_dimension(out, sorted[i]->name, sorted[i]->length,
                                         sorted[i]->unlimited, err);
     free(sorted);
     return rc;
 }
 
-static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_error *err)
+static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_json_doc *doc,
+                      int mounts, cm_error *err);
+
+/* A group of another file: with the dimensions of the groups around it there. */
+static int emit_mount(cm_h5_scan *s, const cm_h5_mount *m, cm_group *out, cm_json_doc *doc,
+                      int mounts, cm_error *err)
 {
-    int rc = emit_dimensions(g, out, err);
-    for (const cm_h5_item *a = g->attributes.first; rc == 0 && a; a = a->next)
-        rc = cm_group_add_attribute(out, a->name, a->value, a->dtype, err);
+    cm_group *child;
+    if (mounts == MAX_MOUNTS) {
+        cm_context_log(s->file->ctx, CM_LOG_WARNING,
+                       "%s: the group behind the external link %s is left out: it is the %dth one "
+                       "inside the other",
+                       s->file->uri, m->name, MAX_MOUNTS + 1);
+        return 0;
+    }
+    int rc = cm_group_add_group(out, m->name, &child, err);
+    if (rc == 0)
+        rc = emit_group(m->scan, m->group, child, doc, mounts + 1, err);
+    for (const cm_h5_group *g = m->group->parent; rc == 0 && g; g = g->parent)
+        rc = emit_dimensions(g, child, true, err);
+    return rc;
+}
+
+static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_json_doc *doc,
+                      int mounts, cm_error *err)
+{
+    int rc = emit_dimensions(g, out, false, err);
+    for (const cm_h5_item *a = g->attributes.first; rc == 0 && a; a = a->next) {
+        const cm_json *value = cm_h5_value_in(s, a->value, doc);
+        rc = value ? cm_group_add_attribute(out, a->name, value, a->dtype, err)
+                   : cm_error_set(err, CM_ENOMEM, "out of memory for attributes");
+    }
     for (const cm_h5_dataset *d = g->first; rc == 0 && d; d = d->next)
         if (!d->hidden && !(d->is_scale && d->no_variable))
-            rc = cm_h5_variable_make(s, d, out, err);
+            rc = cm_h5_variable_make(d->scan ? d->scan : s, d, out, doc, err);
     for (const cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next) {
         cm_group *child;
         rc = cm_group_add_group(out, c->name, &child, err);
         if (rc == 0)
-            rc = emit_group(s, c, child, err);
+            rc = emit_group(s, c, child, doc, mounts, err);
     }
+    for (const cm_h5_mount *m = g->mounts; rc == 0 && m; m = m->next)
+        rc = emit_mount(s, m, out, doc, mounts, err);
     return rc;
 }
 
@@ -129,13 +171,17 @@ int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *
 {
     cm_dataset *ds = NULL;
     cm_h5_scan s = {0};
+    cm_h5_family *others = NULL;
     int rc = cm_h5_scan_open(ctx, store, key, uri, 0, &s, &ds, err);
+    if (rc == 0)
+        rc = cm_h5_links_resolve(&s, &others, err);
     if (rc == 0)
         rc = cm_h5_dimensions_resolve(&s, err);
     if (rc == 0)
-        rc = emit_group(&s, s.root, ds->root, err);
+        rc = emit_group(&s, s.root, ds->root, ds->doc, 0, err);
     if (rc == 0 && s.netcdf)
         snprintf(ds->format, sizeof ds->format, "NetCDF-4");
+    cm_h5_family_free(others);
     cm_h5_scan_close(&s, rc ? ds : NULL);
     if (rc) {
         cm_error_object(err, uri);

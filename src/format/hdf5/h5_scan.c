@@ -485,6 +485,19 @@ static int scan_soft_link(cm_h5_scan *s, cm_h5_group *g, const char *name, const
     return add_dataset(s, g, name, &alias->placeholder, err);
 }
 
+static int scan_external_link(cm_h5_scan *s, cm_h5_group *g, const char *name,
+                              const cm_h5_link *link, cm_error *err)
+{
+    cm_h5_dataset *d = NULL;
+    int rc = add_dataset(s, g, name, &d, err);
+    if (rc)
+        return rc;
+    d->link_file = link->file;
+    d->link_path = link->target;
+    s->links_out = true;
+    return 0;
+}
+
 static int scan_link(cm_h5_scan *s, cm_h5_group *g, const cm_h5_link *link, cm_error *err)
 {
     char path[512];
@@ -498,13 +511,11 @@ static int scan_link(cm_h5_scan *s, cm_h5_group *g, const cm_h5_link *link, cm_e
         return scan_hard_link(s, g, name, link->addr, err);
     if (link->kind == CM_H5_LINK_SOFT)
         return scan_soft_link(s, g, name, link->target, err);
+    if (link->kind == CM_H5_LINK_EXTERNAL)
+        return scan_external_link(s, g, name, link, err);
     cm_error why;
     why.code = 0;
-    if (link->kind == CM_H5_LINK_EXTERNAL)
-        cm_error_set(&why, CM_EUNSUP, "external link to %s in the file %s", link->target,
-                     link->file);
-    else
-        cm_error_set(&why, CM_EUNSUP, "user-defined link of type %u", link->type);
+    cm_error_set(&why, CM_EUNSUP, "user-defined link of type %u", link->type);
     return list_unreadable(s, g, name, &why, err);
 }
 

@@ -91,6 +91,17 @@ const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path)
     return follow(s, s->root, path, &left, &to) ? to.dataset : NULL;
 }
 
+bool cm_h5_find_object(cm_h5_scan *s, const char *path, cm_h5_group **group,
+                       cm_h5_dataset **dataset)
+{
+    int left = MAX_SOFT_LINKS;
+    place to;
+    bool there = follow(s, s->root, path, &left, &to);
+    *group = there ? to.group : NULL;
+    *dataset = there ? to.dataset : NULL;
+    return there;
+}
+
 /* The placeholder becomes a copy of the dataset, under its own name. */
 static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
 {

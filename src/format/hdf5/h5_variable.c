@@ -695,14 +695,18 @@ static int set_axes(maker *m, cm_error *err)
     return rc;
 }
 
-int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_error *err)
+int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_json_doc *doc,
+                        cm_error *err)
 {
     maker m = {.s = s, .d = d};
     int rc = cm_group_add_variable(g, outside_name(d), &m.v, err);
     if (rc == 0)
         rc = set_axes(&m, err);
-    for (const cm_h5_item *a = d->attributes.first; rc == 0 && a; a = a->next)
-        rc = cm_variable_add_attribute(m.v, a->name, a->value, a->dtype, err);
+    for (const cm_h5_item *a = d->attributes.first; rc == 0 && a; a = a->next) {
+        const cm_json *value = cm_h5_value_in(s, a->value, doc);
+        rc = value ? cm_variable_add_attribute(m.v, a->name, value, a->dtype, err)
+                   : cm_error_set(err, CM_ENOMEM, "out of memory for attributes");
+    }
     if (rc)
         return rc;
     cm_error why;
@@ -710,6 +714,9 @@ int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_e
     cm_array *array = NULL;
     if (d->problem)
         why = *d->problem;
+    else if (d->link_file && !d->scan)
+        cm_error_set(&why, CM_EUNSUP, "external link to %s in the file %s", d->link_path,
+                     d->link_file);
     else if (make_array(&m, &array, &why) == 0) {
         cm_variable_set_array(m.v, array);
         return 0;

@@ -9,6 +9,7 @@
 #ifndef CM_FORMAT_PARQUET_H
 #define CM_FORMAT_PARQUET_H
 
+#include "base/budget.h"
 #include "base/buffer.h"
 #include "chunkmill/dtype.h"
 
@@ -86,10 +87,18 @@ typedef struct cm_parquet_column {
     size_t nblocks, blocks_capacity;
 } cm_parquet_column;
 
+/* What columns take, pinned in a budget page by page: a small file may claim to hold a lot. The
+ * caller unpins it when the columns are gone, also after a failure. budget NULL: no limit. */
+typedef struct cm_parquet_room {
+    cm_budget *budget;
+    uint64_t pinned;
+} cm_parquet_room;
+
 /* Read the columns that are asked for; others are passed over. file must outlive the columns.
- * max_rows: more are CM_ELIMIT. The caller deinits the columns also on failure. */
-int cm_parquet_read(const uint8_t *file, size_t nbytes, size_t max_rows, cm_parquet_column *columns,
-                    size_t ncolumns, size_t *nrows, cm_error *err);
+ * max_rows: more are CM_ELIMIT, and so is what does not fit into the room. The caller deinits the
+ * columns also on failure. */
+int cm_parquet_read(const uint8_t *file, size_t nbytes, size_t max_rows, cm_parquet_room *room,
+                    cm_parquet_column *columns, size_t ncolumns, size_t *nrows, cm_error *err);
 void cm_parquet_column_deinit(cm_parquet_column *c);
 
 /* ---- parquet_write.c ---------------------------------------------------------------------------

@@ -40,11 +40,29 @@ typedef struct reader {
     size_t nleaves;
     cm_parquet_column *columns;
     size_t ncolumns;
+    cm_parquet_room *room;
 } reader;
 
 static int malformed(const char *what, cm_error *err)
 {
     return cm_error_set(err, CM_EDATA, "Parquet: %s", what);
+}
+
+/* Before memory is taken. */
+static int charge(reader *r, size_t n, size_t each, cm_error *err)
+{
+    uint64_t nbytes;
+    if (!cm_mul_u64(n, each, &nbytes))
+        return malformed("more values than memory can hold", err);
+    if (r->room->budget && !cm_budget_pin(r->room->budget, nbytes)) {
+        cm_error_set(err, CM_ELIMIT,
+                     "Parquet: no memory left to read it (%.1f MB and more; is it damaged?)",
+                     (double)(r->room->pinned + nbytes) / 1e6);
+        cm_error_hint(err, "give more with --max-mem");
+        return CM_ELIMIT;
+    }
+    r->room->pinned += nbytes;
+    return 0;
 }
 
 void cm_parquet_column_deinit(cm_parquet_column *c)
@@ -214,11 +232,13 @@ static int page_header(cm_thrift *t, page *p, cm_error *err)
 }
 
 /* PLAIN byte arrays: each a u32 length and its bytes. */
-static int plain_values(cm_parquet_column *c, const uint8_t *at, size_t nbytes, size_t n,
+static int plain_values(reader *r, cm_parquet_column *c, const uint8_t *at, size_t nbytes, size_t n,
                         cm_error *err)
 {
     if (n > nbytes / 4)
         return malformed("a page's values end early", err);
+    if (charge(r, n, 2 * sizeof *c->values, err))
+        return CM_ELIMIT;
     if (cm_grow(&c->values, &c->values_capacity, c->nvalues + n, sizeof *c->values, err))
         return CM_ENOMEM;
     for (; n; n--) {
@@ -266,15 +286,15 @@ static int coded_rows(cm_parquet_column *c, const dictionary *d, size_t first, s
     return r;
 }
 
-static int plain_rows(cm_parquet_column *c, size_t width, size_t first, size_t n, const uint8_t *at,
-                      size_t nbytes, size_t ndefined, cm_error *err)
+static int plain_rows(reader *rd, cm_parquet_column *c, size_t width, size_t first, size_t n,
+                      const uint8_t *at, size_t nbytes, size_t ndefined, cm_error *err)
 {
     size_t base = c->nvalues;
     if (c->is_number && ndefined > nbytes / width)
         return malformed("a page's values end early", err);
     if (c->nvalues + ndefined > UINT32_MAX)
         return malformed("more than 2^32 values", err);
-    int r = c->is_number ? 0 : plain_values(c, at, nbytes, ndefined, err);
+    int r = c->is_number ? 0 : plain_values(rd, c, at, nbytes, ndefined, err);
     for (size_t i = 0, k = 0; i < n && r == 0; i++) {
         if (!c->defined[first + i])
             continue;
@@ -287,13 +307,17 @@ static int plain_rows(cm_parquet_column *c, size_t width, size_t first, size_t n
     return r;
 }
 
-static int data_page(cm_parquet_column *c, const dictionary *d, const page *p, size_t first,
-                     const uint8_t *at, size_t nbytes, bool optional, size_t width, cm_error *err)
+static int data_page(reader *rd, cm_parquet_column *c, const dictionary *d, const page *p,
+                     size_t first, const uint8_t *at, size_t nbytes, bool optional, size_t width,
+                     cm_error *err)
 {
     size_t n = (size_t)p->nvalues, ndefined = 0;
-    uint32_t *scratch = cm_calloc(n, sizeof *scratch, err);
-    int r = scratch ? 0 : CM_ENOMEM;
-    memset(c->defined + first, 1, n);
+    int r = charge(rd, n, sizeof(uint32_t), err);
+    uint32_t *scratch = r ? NULL : cm_calloc(n, sizeof *scratch, err);
+    if (r == 0 && !scratch)
+        r = CM_ENOMEM;
+    if (r == 0)
+        memset(c->defined + first, 1, n);
     if (r == 0 && optional) {
         size_t length = p->type == PAGE_DATA2 ? (size_t)p->levels_nbytes
                         : nbytes >= 4         ? cm_load_le32(at)
@@ -315,7 +339,7 @@ static int data_page(cm_parquet_column *c, const dictionary *d, const page *p, s
     if (r == 0 && (p->encoding == PLAIN_DICTIONARY || p->encoding == RLE_DICTIONARY))
         r = coded_rows(c, d, first, n, at, nbytes, ndefined, scratch, err);
     else if (r == 0 && p->encoding == PLAIN)
-        r = plain_rows(c, width, first, n, at, nbytes, ndefined, err);
+        r = plain_rows(rd, c, width, first, n, at, nbytes, ndefined, err);
     else if (r == 0)
         r = cm_error_set(err, CM_EUNSUP, "Parquet: pages of encoding %d", (int)p->encoding);
     free(scratch);
@@ -324,13 +348,15 @@ static int data_page(cm_parquet_column *c, const dictionary *d, const page *p, s
 
 /* A page's bytes without compression, in a block of the column. Levels of version 2 are not
  * compressed. */
-static int unpack(cm_parquet_column *c, const page *p, int codec, const uint8_t *src, uint8_t **out,
-                  cm_error *err)
+static int unpack(reader *r, cm_parquet_column *c, const page *p, int codec, const uint8_t *src,
+                  uint8_t **out, cm_error *err)
 {
     size_t head = (size_t)(p->levels_nbytes + p->repeats_nbytes), raw = (size_t)p->raw;
     /* zstd and snappy pack at most about 1 : 30000; more is made up. */
     if (raw > ((size_t)1 << 20) && raw / 40000 > (size_t)p->packed)
         return malformed("a page that claims to be too large", err);
+    if (charge(r, raw, 1, err))
+        return CM_ELIMIT;
     if (cm_grow(&c->blocks, &c->blocks_capacity, c->nblocks + 1, sizeof *c->blocks, err))
         return CM_ENOMEM;
     uint8_t *to = cm_calloc(1, raw, err);
@@ -342,8 +368,8 @@ static int unpack(cm_parquet_column *c, const page *p, int codec, const uint8_t 
                                  (size_t)p->packed - head, to + head, raw - head, err);
 }
 
-static int take_dictionary(cm_parquet_column *c, const page *p, const uint8_t *data, size_t width,
-                           dictionary *d, cm_error *err)
+static int take_dictionary(reader *r, cm_parquet_column *c, const page *p, const uint8_t *data,
+                           size_t width, dictionary *d, cm_error *err)
 {
     size_t n = (size_t)p->nvalues;
     if (p->encoding != PLAIN && p->encoding != PLAIN_DICTIONARY)
@@ -351,7 +377,7 @@ static int take_dictionary(cm_parquet_column *c, const page *p, const uint8_t *d
                             (int)p->encoding);
     *d = (dictionary){c->nvalues, n, data, width};
     if (!c->is_number)
-        return plain_values(c, data, (size_t)p->raw, n, err);
+        return plain_values(r, c, data, (size_t)p->raw, n, err);
     return n > (size_t)p->raw / width ? malformed("a dictionary that ends early", err) : 0;
 }
 
@@ -359,6 +385,8 @@ static int make_room(reader *r, cm_parquet_column *c, cm_error *err)
 {
     if (c->present)
         return 0;
+    if (charge(r, r->nrows, 1 + (c->is_number ? sizeof *c->numbers : sizeof *c->codes), err))
+        return CM_ELIMIT;
     c->present = true;
     c->defined = cm_calloc(r->nrows, 1, err);
     if (c->is_number)
@@ -404,16 +432,16 @@ static int read_chunk(reader *r, const chunk *c, cm_parquet_column *to, bool opt
         uint8_t *data;
         ret = page_header(&t, &p, err);
         if (ret == 0)
-            ret = unpack(to, &p, (int)c->codec, t.at, &data, err);
+            ret = unpack(r, to, &p, (int)c->codec, t.at, &data, err);
         if (ret)
             break;
         t.at += p.packed;
         if (p.type == PAGE_DICTIONARY) {
-            ret = take_dictionary(to, &p, data, width, &d, err);
+            ret = take_dictionary(r, to, &p, data, width, &d, err);
         } else if (p.type == PAGE_DATA || p.type == PAGE_DATA2) {
             if (p.repeats_nbytes || (uint64_t)p.nvalues > end - row)
                 return malformed("pages with more values than rows", err);
-            ret = data_page(to, &d, &p, row, data, (size_t)p.raw, optional, width, err);
+            ret = data_page(r, to, &d, &p, row, data, (size_t)p.raw, optional, width, err);
             row += (size_t)p.nvalues;
         }
     }
@@ -462,16 +490,19 @@ static int footer(cm_thrift *t, reader *r, size_t max_rows, cm_error *err)
     return ret;
 }
 
-int cm_parquet_read(const uint8_t *file, size_t nbytes, size_t max_rows, cm_parquet_column *columns,
-                    size_t ncolumns, size_t *nrows, cm_error *err)
+int cm_parquet_read(const uint8_t *file, size_t nbytes, size_t max_rows, cm_parquet_room *room,
+                    cm_parquet_column *columns, size_t ncolumns, size_t *nrows, cm_error *err)
 {
     if (nbytes < 12 || memcmp(file, "PAR1", 4) != 0 || memcmp(file + nbytes - 4, "PAR1", 4) != 0)
         return malformed("no Parquet file, or a truncated one", err);
     size_t length = cm_load_le32(file + nbytes - 8);
     if (length > nbytes - 12)
         return malformed("a footer that is not inside the file", err);
-    reader r = {
-        .file = file, .nbytes = nbytes - 8 - length, .columns = columns, .ncolumns = ncolumns};
+    reader r = {.file = file,
+                .nbytes = nbytes - 8 - length,
+                .columns = columns,
+                .ncolumns = ncolumns,
+                .room = room};
     cm_thrift t = {.at = file + nbytes - 8 - length, .end = file + nbytes - 8};
     int ret = footer(&t, &r, max_rows, err);
     *nrows = r.nrows;

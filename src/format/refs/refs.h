@@ -1,7 +1,8 @@
 /* format/refs/refs.h: what the parts of the reference driver share.
  *
  * References are a Zarr hierarchy whose metadata are at hand and whose chunks are ranges of other
- * files. refs_json.c reads kerchunk's JSON into a list of entries, refs_template.c expands its
+ * files. refs_scan.c takes the simple references out of kerchunk's JSON, refs_json.c reads all else
+ * of it into a list of entries, refs_template.c expands its
  * templates, refs_parquet.c reads the Parquet form, refs_open.c makes the dataset and its chunk
  * tables, refs_url.c says which local file a URL means.
  */
@@ -11,6 +12,41 @@
 #include "array/referenced.h"
 #include "format/format.h"
 #include "format/zarr/zarr_private.h"
+
+/* ---- refs_scan.c ----------------------------------------------------------------------------- */
+
+/* A simple reference: [offset, offset + nbytes) of url. */
+typedef struct cm_refs_range {
+    const char *key, *url; /* in the text of the file */
+    uint64_t offset;
+    uint32_t nbytes, bucket;
+} cm_refs_range;
+
+/* Those whose keys have the same directory, for which parts that are numbers do not count. */
+typedef struct cm_refs_bucket {
+    const char *name;
+    size_t nbytes, first, n; /* first: in order */
+} cm_refs_bucket;
+
+typedef struct cm_refs_ranges {
+    cm_refs_range *items;
+    size_t n, capacity;
+    uint32_t *order; /* items by bucket, else as in the file; after group */
+    cm_refs_bucket *buckets;
+    size_t nbuckets, buckets_capacity;
+    uint32_t *slots, last; /* a hash table of the buckets */
+    size_t nslots;
+} cm_refs_ranges;
+
+/* Take them out: those of the file's object and of its member "refs". text: nbytes and a NUL; it is
+ * changed, and the ranges' texts lie in it. rest: what is left, as JSON if text was; appended. */
+int cm_refs_scan(char *text, size_t nbytes, cm_buffer *rest, cm_refs_ranges *root,
+                 cm_refs_ranges *refs, cm_error *err);
+int cm_refs_ranges_group(cm_refs_ranges *r, cm_error *err);
+
+/* The bucket that holds, among others, all that have path as their directory; NULL: none have. */
+const cm_refs_bucket *cm_refs_ranges_find(const cm_refs_ranges *r, const char *path);
+void cm_refs_ranges_deinit(cm_refs_ranges *r);
 
 /* ---- refs_json.c ----------------------------------------------------------------------------- */
 
@@ -26,12 +62,15 @@ typedef struct cm_refs_json {
     const cm_json *sources; /* our own record of the sources, see refs_open.c; NULL without */
     cm_refs_entry *entries; /* sorted by key */
     size_t n, capacity;
+    cm_refs_ranges ranges; /* the simple references, which are no entries */
+    size_t nrest;          /* bytes of text that were parsed */
 } cm_refs_json;
 
-/* text: the file; freed by the caller after deinit. out is deinit'ed by the caller also on failure.
- * Raises CM_EDATA, CM_EUNSUP (a version that is neither 0 nor 1, templates), CM_ELIMIT, CM_ENOMEM.
+/* text: the file, nbytes and a NUL; it is changed, and freed by the caller after deinit. out is
+ * deinit'ed by the caller also on failure. Raises CM_EDATA, CM_EUNSUP (a version that is neither 0
+ * nor 1, templates), CM_ELIMIT, CM_ENOMEM.
  */
-int cm_refs_json_parse(const char *text, size_t nbytes, cm_refs_json *out, cm_error *err);
+int cm_refs_json_parse(char *text, size_t nbytes, cm_refs_json *out, cm_error *err);
 void cm_refs_json_deinit(cm_refs_json *j);
 
 /* ---- refs_template.c ------------------------------------------------------------------------- */

@@ -3,9 +3,10 @@
  *     v0   {key: value, ...}
  *     v1   {"version": 1, "templates": {...}, "gen": [...], "refs": {key: value, ...}}
  *
- * A value stays as it was parsed; refs_open.c takes it apart when its array is made. Entries that
- * `gen` describes are made here, with their templates rendered. A key that is there twice, by `gen`
- * or otherwise, is refused: which one counts differs between readers.
+ * References of the usual form were taken out before the text is parsed (refs_scan.c). Of the
+ * others a value stays as it was parsed; refs_open.c takes it apart when its array is made. Entries
+ * that `gen` describes are made here, with their templates rendered. A key that is there twice, by
+ * `gen` or otherwise, is refused: which one counts differs between readers.
  *
  * Beside these, "sources" is our own: what the files were like when the references were made. Other
  * readers pass over it. Source: fsspec's ReferenceFileSystem and its specification.
@@ -24,6 +25,7 @@ void cm_refs_json_deinit(cm_refs_json *j)
     cm_json_doc_free(j->doc);
     cm_json_doc_free(j->made);
     free(j->entries);
+    cm_refs_ranges_deinit(&j->ranges);
     *j = (cm_refs_json){0};
 }
 
@@ -231,11 +233,10 @@ static int parse_version1(cm_refs_json *j, const cm_json *root, const cm_json **
     return r;
 }
 
-int cm_refs_json_parse(const char *text, size_t nbytes, cm_refs_json *out, cm_error *err)
+static int parse_rest(const cm_buffer *rest, bool *wrapped, cm_refs_json *out, cm_error *err)
 {
-    *out = (cm_refs_json){0};
-    size_t most = nbytes > (SIZE_MAX >> 8) ? SIZE_MAX : ((size_t)1 << 20) + nbytes * 64;
-    int r = cm_json_parse(text, nbytes, most, &out->doc, err);
+    size_t n = rest->nbytes, most = n > (SIZE_MAX >> 8) ? SIZE_MAX : ((size_t)1 << 20) + n * 64;
+    int r = cm_json_parse((const char *)rest->data, n, most, &out->doc, err);
     if (r)
         return r;
     const cm_json *root = cm_json_doc_root(out->doc), *refs = root;
@@ -248,13 +249,37 @@ int cm_refs_json_parse(const char *text, size_t nbytes, cm_refs_json *out, cm_er
         return cm_error_set(err, CM_EUNSUP, "references of version %.20s: 0 and 1 are read",
                             s ? s : "?");
     }
+    *wrapped = true;
     if (version && number == 1)
         r = parse_version1(out, root, &refs, err);
     else if (cm_json_is(cm_json_get(root, "refs"), CM_JSON_OBJECT))
         refs = cm_json_get(root, "refs"); /* version 0, wrapped, as some tools write it */
+    else
+        *wrapped = false;
     if (r == 0 && !cm_json_is(refs, CM_JSON_OBJECT) && !(out->made && !refs))
         return cm_error_set(err, CM_EDATA, "\"refs\" is %s", refs ? "not an object" : "missing");
     for (size_t i = 0; i < cm_json_count(refs) && r == 0; i++)
         r = add_entry(out, cm_json_key(refs, i), cm_json_at(refs, i), err);
     return r ? r : sort_entries(out, err);
+}
+
+int cm_refs_json_parse(char *text, size_t nbytes, cm_refs_json *out, cm_error *err)
+{
+    cm_refs_ranges root = {0};
+    cm_buffer rest;
+    bool wrapped = true;
+    *out = (cm_refs_json){0};
+    cm_buffer_init(&rest, nbytes < SIZE_MAX / 4 ? 3 * nbytes + 64 : nbytes);
+    int r = cm_refs_scan(text, nbytes, &rest, &root, &out->ranges, err);
+    out->nrest = rest.nbytes;
+    if (r == 0)
+        r = parse_rest(&rest, &wrapped, out, err);
+    cm_buffer_deinit(&rest);
+    if (!wrapped) {
+        cm_refs_ranges_deinit(&out->ranges);
+        out->ranges = root;
+        root = (cm_refs_ranges){0};
+    }
+    cm_refs_ranges_deinit(&root);
+    return r ? r : cm_refs_ranges_group(&out->ranges, err);
 }

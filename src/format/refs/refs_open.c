@@ -24,6 +24,7 @@
 #include "format/refs/refs.h"
 
 enum { MAX_URL = 1 << 16 };
+enum { TREE = 8 }; /* bytes of a tree of JSON values for one of text, about */
 static const size_t max_text = (size_t)4 << 30, max_metadata = (size_t)256 << 20;
 
 typedef struct opening {
@@ -34,7 +35,9 @@ typedef struct opening {
     cm_buffer buf; /* rendered URLs, decoded base64 */
     /* Entries of neighbouring chunks name the same object: the last URL and its number. */
     const char *last;
+    size_t nlast;
     uint32_t last_id;
+    uint64_t pinned;
 } opening;
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -58,29 +61,29 @@ static int inline_bytes(opening *o, const cm_json *value, const void **data, siz
     return 0;
 }
 
+static int path_id(opening *o, const char *s, size_t nbytes, uint32_t *id, cm_error *err)
+{
+    if (o->last && o->nlast == nbytes && memcmp(s, o->last, nbytes) == 0) {
+        *id = o->last_id;
+        return 0;
+    }
+    int r = cm_paths_add(o->paths, s, nbytes, id, err);
+    o->last = r ? NULL : s;
+    o->nlast = nbytes;
+    o->last_id = *id;
+    return r;
+}
+
 static int url_id(opening *o, const cm_json *url, uint32_t *id, cm_error *err)
 {
     const char *s = cm_json_string(url);
     if (!s || !*s)
         return cm_error_set(err, CM_EDATA, "a reference without a URL");
-    if (o->last && strcmp(s, o->last) == 0) {
-        *id = o->last_id;
-        return 0;
-    }
-    int r;
-    if (o->json.templates && strstr(s, "{{")) {
-        o->buf.nbytes = 0;
-        r = cm_refs_render(s, o->json.templates, NULL, 0, &o->buf, err);
-        if (r == 0)
-            r = cm_paths_add(o->paths, (const char *)o->buf.data, o->buf.nbytes, id, err);
-    } else {
-        r = cm_paths_add(o->paths, s, cm_json_string_nbytes(url), id, err);
-    }
-    if (r == 0) {
-        o->last = s;
-        o->last_id = *id;
-    }
-    return r;
+    if (!o->json.templates || !strstr(s, "{{"))
+        return path_id(o, s, cm_json_string_nbytes(url), id, err);
+    o->buf.nbytes = 0;
+    int r = cm_refs_render(s, o->json.templates, NULL, 0, &o->buf, err);
+    return r ? r : cm_paths_add(o->paths, (const char *)o->buf.data, o->buf.nbytes, id, err);
 }
 
 /* [url] or [url, offset, length]. */
@@ -169,54 +172,102 @@ static size_t lower_bound(const cm_refs_json *j, const char *prefix)
     return lo;
 }
 
-static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_error *err)
+typedef struct filling {
+    opening *o;
+    const cm_zarr_place *p;
+    cm_referenced *table;
+    const char *prefix;
+    size_t length;
+    int64_t grid[CM_MAX_DIMS];
+    size_t outside, strange; /* keys that are left out */
+} filling;
+
+/* The number of the chunk that key says. False when it is none, or none of the grid. */
+static bool chunk_index(filling *f, const char *key, uint64_t *index)
 {
-    opening *o = user;
-    int64_t grid[CM_MAX_DIMS], coord[CM_MAX_DIMS] = {0};
-    cm_referenced *t = NULL;
-    char *prefix = cm_sprintf(err, "%s%s", p->path, *p->path ? "/" : "");
-    if (!prefix)
-        return CM_ENOMEM;
-    size_t length = strlen(prefix), first = lower_bound(&o->json, prefix), end = first, outside = 0;
-    size_t strange = 0;
-    while (end < o->json.n && !strncmp(o->json.entries[end].key, prefix, length))
-        end++;
-    for (int i = 0; i < p->ndim; i++)
-        grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
-    int r = cm_referenced_new(p->ndim, grid, o->paths, end - first, &t, err);
-    for (size_t i = first; i < end && r == 0; i++) {
-        const cm_refs_entry *e = &o->json.entries[i];
-        uint64_t index = 0;
-        bool inside = true;
-        if (!chunk_coord(e->key + length, p, coord)) {
-            strange += is_like_chunk(e->key + length);
-            continue; /* metadata, or nothing that a Zarr reader would ask for */
+    int64_t coord[CM_MAX_DIMS] = {0};
+    if (!chunk_coord(key + f->length, f->p, coord)) {
+        f->strange += is_like_chunk(key + f->length);
+        return false; /* metadata, or nothing that a Zarr reader would ask for */
+    }
+    *index = 0;
+    for (int k = 0; k < f->p->ndim; k++) {
+        if (coord[k] >= f->grid[k]) {
+            f->outside++;
+            return false;
         }
-        for (int k = 0; k < p->ndim; k++) {
-            inside = inside && coord[k] < grid[k];
-            index = index * (uint64_t)grid[k] + (uint64_t)coord[k];
-        }
-        if (!inside) {
-            outside++;
+        *index = *index * (uint64_t)f->grid[k] + (uint64_t)coord[k];
+    }
+    return true;
+}
+
+static int fill_ranges(filling *f, const cm_refs_bucket *b, cm_error *err)
+{
+    const cm_refs_ranges *all = &f->o->json.ranges;
+    int r = 0;
+    for (size_t i = 0; b && i < b->n && r == 0; i++) {
+        const cm_refs_range *e = &all->items[all->order[b->first + i]];
+        uint64_t index;
+        uint32_t id;
+        if (strncmp(e->key, f->prefix, f->length) != 0 || !chunk_index(f, e->key, &index))
             continue;
-        }
-        r = add_chunk(o, p, t, index, e->value, err);
+        r = path_id(f->o, e->url, strlen(e->url), &id, err);
+        if (r == 0)
+            r = cm_referenced_add(f->table, index, id, e->offset, e->nbytes, err);
         if (r)
             cm_error_prefix(err, "\"%.200s\"", e->key);
     }
-    if (r == 0 && outside)
+    return r;
+}
+
+static int fill_table(filling *f, size_t first, size_t end, const cm_refs_bucket *b, cm_error *err)
+{
+    opening *o = f->o;
+    int r = fill_ranges(f, b, err);
+    for (size_t i = first; i < end && r == 0; i++) {
+        const cm_refs_entry *e = &o->json.entries[i];
+        uint64_t index;
+        if (!chunk_index(f, e->key, &index))
+            continue;
+        r = add_chunk(o, f->p, f->table, index, e->value, err);
+        if (r)
+            cm_error_prefix(err, "\"%.200s\"", e->key);
+    }
+    if (r == 0 && f->outside)
         cm_context_log(o->ctx, CM_LOG_WARNING,
-                       "/%s: %zu references lie outside its shape and are left out", p->path,
-                       outside);
-    if (r == 0 && strange)
+                       "/%s: %zu references lie outside its shape and are left out", f->p->path,
+                       f->outside);
+    if (r == 0 && f->strange)
         cm_context_log(o->ctx, CM_LOG_WARNING,
                        "/%s: %zu references have keys that are not of its chunks (\"dimension_"
                        "separator\"?) and are left out",
-                       p->path, strange);
+                       f->p->path, f->strange);
+    return r;
+}
+
+static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_error *err)
+{
+    opening *o = user;
+    filling f = {.o = o, .p = p};
+    char *prefix = cm_sprintf(err, "%s%s", p->path, *p->path ? "/" : "");
+    if (!prefix)
+        return CM_ENOMEM;
+    f.prefix = prefix;
+    f.length = strlen(prefix);
+    const cm_refs_bucket *b = cm_refs_ranges_find(&o->json.ranges, p->path);
+    size_t first = lower_bound(&o->json, prefix), end = first;
+    while (end < o->json.n && !strncmp(o->json.entries[end].key, prefix, f.length))
+        end++;
+    for (int i = 0; i < p->ndim; i++)
+        f.grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
+    int r = cm_referenced_new(o->ctx, p->ndim, f.grid, o->paths, end - first + (b ? b->n : 0),
+                              &f.table, err);
+    if (r == 0)
+        r = fill_table(&f, first, end, b, err);
     free(prefix);
     if (r == 0)
-        return cm_referenced_freeze(t, out, err);
-    cm_referenced_free(t);
+        return cm_referenced_freeze(f.table, out, err);
+    cm_referenced_free(f.table);
     return r;
 }
 
@@ -368,19 +419,48 @@ int cm_refs_expect(cm_paths *paths, const cm_json *sources, cm_error *err)
     return r;
 }
 
+/* What reading takes beside the tables, for as long as it lasts. */
+static int reserve(opening *o, uint64_t nbytes, cm_error *err)
+{
+    if (!cm_budget_pin(cm_context_budget(o->ctx), nbytes)) {
+        cm_error_set(err, CM_ELIMIT, "no memory left to read the references (%.1f MB)",
+                     (double)(o->pinned + nbytes) / 1e6);
+        cm_error_hint(err, "give more with --max-mem; Parquet takes less");
+        return CM_ELIMIT;
+    }
+    o->pinned += nbytes;
+    return 0;
+}
+
+static int read_text(opening *o, cm_store *store, const char *key, char **text, cm_error *err)
+{
+    cm_object_version version = {0};
+    size_t nbytes;
+    int r = store->vt->stat(store, key, &version, err);
+    if (r == 0)
+        r = reserve(o, version.size, err);
+    if (r == 0)
+        r = cm_store_read_text(store, key, max_text, text, &nbytes, err);
+    if (r == 0)
+        r = cm_refs_json_parse(*text, nbytes, &o->json, err);
+    if (r == 0)
+        r = reserve(o,
+                    o->json.ranges.capacity * sizeof(cm_refs_range) +
+                        o->json.ranges.n * sizeof(uint32_t) + TREE * o->json.nrest,
+                    err);
+    return r;
+}
+
 int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                       cm_dataset **out, cm_error *err)
 {
     opening o = {.ctx = ctx};
     cm_store *metadata = NULL;
     char *text = NULL;
-    size_t nbytes;
     cm_buffer_init(&o.buf, max_text);
     int r = cm_refs_paths(ctx, store, ".", &o.paths, &o.objects, err);
     if (r == 0)
-        r = cm_store_read_text(store, key, max_text, &text, &nbytes, err);
-    if (r == 0)
-        r = cm_refs_json_parse(text, nbytes, &o.json, err);
+        r = read_text(&o, store, key, &text, err);
     if (r == 0)
         r = cm_refs_expect(o.paths, o.json.sources, err);
     if (r == 0)
@@ -400,5 +480,6 @@ int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const c
     cm_refs_json_deinit(&o.json);
     cm_buffer_deinit(&o.buf);
     free(text);
+    cm_budget_unpin(cm_context_budget(ctx), o.pinned);
     return r;
 }

@@ -6,8 +6,8 @@
  *
  * raw is the chunk itself; offset and size both 0 mean the whole object; neither path nor raw: no
  * such chunk. Columns that would be empty may be left out. A file is read when the first of its
- * chunks is wanted, into a table of references of its own (16 bytes a row), under the lock of the
- * array.
+ * chunks is wanted, or a plan is made, into a table of references of its own (16 bytes a row,
+ * pinned in the budget), under the lock of the array.
  *
  * In fsspec a file that is not there is as good as one without references: its chunks read as fill.
  * Where .zmetadata has our "sources" we know that every file was written, and miss one that is
@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/context_private.h"
 #include "base/memory.h"
 #include "format/refs/parquet.h"
 #include "format/refs/refs.h"
@@ -28,6 +29,7 @@ static const size_t max_file = (size_t)2 << 30, max_metadata = (size_t)1 << 30;
 
 /* What the arrays of a dataset share. */
 typedef struct opening {
+    cm_context *ctx;
     cm_store *store; /* where refs.K.parq are; ref'd by each table */
     const char *key; /* the directory in it */
     cm_paths *paths;
@@ -37,6 +39,7 @@ typedef struct opening {
 
 typedef struct lazy {
     cm_table base;
+    cm_context *ctx;
     cm_store *store;
     cm_paths *paths;
     char *prefix; /* key of the array's directory */
@@ -121,14 +124,15 @@ static int make_part(const lazy *t, size_t k, const uint8_t *file, size_t nbytes
     uint32_t *ids = NULL;
     cm_referenced *part = NULL;
     size_t n = 0;
-    int r = cm_parquet_read(file, nbytes, (size_t)t->record_size, c, NCOLUMNS, &n, err);
+    cm_parquet_room room = {.budget = cm_context_budget(t->ctx)};
+    int r = cm_parquet_read(file, nbytes, (size_t)t->record_size, &room, c, NCOLUMNS, &n, err);
     if (r == 0)
         r = check_rows(t, k, n, err);
     if (r == 0)
         r = intern(t->paths, &c[PATH], &ids, err);
     int64_t grid[1] = {(int64_t)n};
     if (r == 0)
-        r = cm_referenced_new(1, grid, t->paths, n, &part, err);
+        r = cm_referenced_new(t->ctx, 1, grid, t->paths, n, &part, err);
     for (size_t row = 0; row < n && r == 0; row++)
         r = add_row(t, part, c, ids, row, err);
     if (r == 0) {
@@ -139,6 +143,7 @@ static int make_part(const lazy *t, size_t k, const uint8_t *file, size_t nbytes
     for (int i = 0; i < NCOLUMNS; i++)
         cm_parquet_column_deinit(&c[i]);
     free(ids);
+    cm_budget_unpin(room.budget, room.pinned);
     return r;
 }
 
@@ -147,12 +152,22 @@ static int load_part(const lazy *t, size_t k, cm_table **out, cm_error *err)
     char *text = NULL,
          *key = cm_sprintf(err, "%s%srefs.%zu.parq", t->prefix, *t->prefix ? "/" : "", k);
     size_t nbytes = 0;
-    int r = key ? cm_store_read_text(t->store, key, max_file, &text, &nbytes, err) : CM_ENOMEM;
+    cm_object_version version = {0};
+    cm_budget *budget = cm_context_budget(t->ctx);
+    int r = key ? t->store->vt->stat(t->store, key, &version, err) : CM_ENOMEM;
+    bool pinned = r == 0 && cm_budget_pin(budget, version.size);
+    if (r == 0 && !pinned) {
+        r = cm_error_set(err, CM_ELIMIT, "no memory left to read its %.1f MB",
+                         (double)version.size / 1e6);
+        cm_error_hint(err, "give more with --max-mem");
+    }
+    if (r == 0)
+        r = cm_store_read_text(t->store, key, max_file, &text, &nbytes, err);
     if (r == CM_ENOTFOUND && !t->complete) {
         cm_error_clear(err);
         int64_t none[1] = {0};
         cm_referenced *empty = NULL;
-        r = cm_referenced_new(1, none, t->paths, 0, &empty, err);
+        r = cm_referenced_new(t->ctx, 1, none, t->paths, 0, &empty, err);
         if (r == 0)
             r = cm_referenced_freeze(empty, out, err);
     } else if (r == 0) {
@@ -161,6 +176,8 @@ static int load_part(const lazy *t, size_t k, cm_table **out, cm_error *err)
     if (r && key)
         cm_error_prefix(err, "%s", key);
     free(text);
+    if (pinned)
+        cm_budget_unpin(budget, version.size);
     free(key);
     return r;
 }
@@ -202,6 +219,25 @@ static int locate(const cm_table *base, const int64_t *coord, cm_location *out, 
     return 0;
 }
 
+/* Planners ask once, and read next. All files are read here, before the memory is divided: it then
+ * has no table to find room for while tasks run. 0 (not known) when that fails: the read will say
+ * why. */
+static uint64_t max_nbytes(const cm_table *base)
+{
+    lazy *t = (lazy *)(uintptr_t)base;
+    uint64_t most = 0;
+    bool known = true;
+    for (size_t k = 0; k < t->nparts; k++) {
+        cm_table *part;
+        if (part_at(t, k, &part, NULL))
+            return 0;
+        uint64_t n = part->max_nbytes(part);
+        known = known && (n || cm_referenced_ncells(part) == 0);
+        most = n > most ? n : most;
+    }
+    return known ? most : 0;
+}
+
 static void free_lazy(cm_table *base)
 {
     lazy *t = (lazy *)base;
@@ -233,7 +269,8 @@ static int make_table(void *user, const cm_zarr_place *p, cm_table **out, cm_err
     lazy *t = cm_calloc(1, sizeof *t, err);
     if (!t)
         return CM_ENOMEM;
-    t->base = (cm_table){locate, free_lazy, NULL};
+    t->base = (cm_table){.locate = locate, .free = free_lazy, .max_nbytes = max_nbytes};
+    t->ctx = o->ctx;
     t->store = cm_store_ref(o->store);
     t->paths = cm_paths_ref(o->paths);
     pthread_mutex_init(&t->lock, NULL);
@@ -318,7 +355,7 @@ static int put_metadata(cm_store *to, cm_json_doc *doc, cm_json *metadata, cm_er
 int cm_refs_open_parquet(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                          cm_dataset **out, cm_error *err)
 {
-    opening o = {.store = store, .key = key};
+    opening o = {.ctx = ctx, .store = store, .key = key};
     cm_store *objects = NULL, *metadata = NULL;
     cm_json_doc *doc = NULL;
     int r = cm_refs_paths(ctx, store, "..", &o.paths, &objects, err);

@@ -59,6 +59,8 @@ int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *e
 void cm_zarr_meta_deinit(cm_zarr_meta *m)
 {
     cm_chain_unref(m->chain);
+    cm_grid_free(m->grid);
+    m->grid = NULL;
     cm_zarr_type_deinit(&m->type);
     free(m->cell_text);
     free(m->cell_other);

@@ -121,6 +121,8 @@ static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_vers
 static int make_table(const opening *o, const cm_zarr_node *node, const cm_zarr_meta *m,
                       cm_table **out, cm_error *err)
 {
+    if (o->elsewhere && m->grid)
+        return cm_error_set(err, CM_EUNSUP, "references to a rectilinear chunk grid");
     if (o->elsewhere) {
         cm_zarr_place place = {node->path,
                                m->ndim,
@@ -138,12 +140,25 @@ static int make_table(const opening *o, const cm_zarr_node *node, const cm_zarr_
     return r;
 }
 
+/* The lengths of an irregular grid, as they are in the document. */
+static int name_grid(cm_variable *v, const cm_zarr_meta *m, cm_error *err)
+{
+    size_t nbytes;
+    char *text = NULL;
+    int r = cm_json_write(m->grid_shapes, 0, &text, &nbytes, err);
+    if (r == 0)
+        r = cm_variable_set_lengths(v, text, err);
+    free(text);
+    return r;
+}
+
 static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v, cm_zarr_meta *m,
                       cm_error *err)
 {
     cm_table *table = NULL;
     cm_array *array = NULL;
     char *text = NULL, *guard_key = NULL;
+    bool irregular;
     cm_object_version guard = {0};
     const cm_chain *chain = m->chain;
     const int64_t *chunks = m->chunk, *shards = NULL;
@@ -168,6 +183,7 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
                             .fill = cm_zarr_fill_is_other(m->type.dtype) ? m->cell_other
                                                                          : m->cell.bytes,
                             .chain = cm_chain_ref(m->chain),
+                            .grid = m->grid,
                             .table = table,
                             .store = o->elsewhere ? o->elsewhere->objects : o->store,
                             .guard_key = guard_key,
@@ -179,12 +195,16 @@ static int make_array(const opening *o, const cm_zarr_node *node, cm_variable *v
         table->free(table);
         goto out;
     }
+    irregular = m->grid != NULL;
+    m->grid = NULL; /* taken */
     r = cm_chunked_new(&spec, &array, err);
     if (r && spec.owner)
         spec.owner_release(spec.owner);
     if (r == 0)
         r = cm_variable_set_storage(v, m->ndim, chunks, shards, text, m->type.text, array->raw,
                                     err);
+    if (r == 0 && irregular)
+        r = name_grid(v, m, err);
     if (r) {
         cm_array_unref(array);
         goto out;

@@ -8,6 +8,7 @@
 #ifndef CM_FORMAT_ZARR_PRIVATE_H
 #define CM_FORMAT_ZARR_PRIVATE_H
 
+#include "array/grid.h"
 #include "codec/codec.h"
 #include "format/format.h"
 
@@ -140,7 +141,9 @@ size_t cm_zarr_depth(const char *path);
 typedef struct cm_zarr_meta {
     int ndim; /* -1 until known */
     int64_t shape[CM_MAX_DIMS];
-    int64_t chunk[CM_MAX_DIMS]; /* of a stored object */
+    int64_t chunk[CM_MAX_DIMS]; /* of a stored object; the largest of an irregular grid */
+    cm_grid *grid;              /* owned; NULL when regular */
+    const cm_json *grid_shapes; /* "chunk_shapes" as they are in the document */
     const cm_json *names;       /* array of ndim strings or nulls, or NULL */
     bool qualified;             /* names are NCZarr paths: only the last part counts */
     const cm_json *attributes;  /* object or NULL */
@@ -165,6 +168,12 @@ void cm_zarr_meta_deinit(cm_zarr_meta *m);
 /* shared by both: "shape", and chunk lengths for a known shape. */
 int cm_zarr_shape_parse(const cm_json *v, cm_zarr_meta *m, cm_error *err);
 int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, cm_error *err);
+
+/* zarr_grid.c: the configuration of a rectilinear grid, for a known shape, into chunk and grid;
+ * then the chains, by make for each of the chunk shapes in m->chunk. m->chain is the largest's. */
+int cm_zarr_grid_parse(const cm_json *config, cm_zarr_meta *m, cm_error *err);
+int cm_zarr_grid_chains(cm_zarr_meta *m, int (*make)(cm_zarr_meta *m, const void *from, cm_error *),
+                        const void *from, cm_error *err);
 
 /* "fill_value" by the type's rule into fill and one of the cells. */
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err);

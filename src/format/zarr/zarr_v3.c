@@ -73,6 +73,8 @@ static int parse_grid(const cm_json *v, cm_zarr_meta *m, cm_error *err)
     if (!v)
         return cm_error_set(err, CM_EDATA, "\"chunk_grid\" is missing");
     int r = cm_zarr_extension(v, "chunk_grid", &name, &config, err);
+    if (r == 0 && strcmp(name, "rectilinear") == 0)
+        return cm_zarr_grid_parse(config, m, err);
     if (r == 0 && strcmp(name, "regular") != 0)
         r = cm_error_set(err, CM_EUNSUP, "\"chunk_grid\": grids of type \"%.64s\" are not read",
                          name);
@@ -125,6 +127,18 @@ static int record_order(cm_zarr_meta *m, cm_error *err)
     return 0;
 }
 
+/* The chain for chunks of m->chunk. */
+static int make_chain(cm_zarr_meta *m, const void *codecs, cm_error *err)
+{
+    int r =
+        cm_chain_parse_v3(codecs, cm_zarr_type_stored(&m->type), m->ndim, m->chunk, &m->chain, err);
+    if (r == 0 && m->type.dtype.kind == CM_RECORD)
+        r = record_order(m, err);
+    if (r == 0 && m->type.cells != CM_ZARR_PLAIN)
+        r = cm_zarr_text_chain(m, 3, err);
+    return r;
+}
+
 int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *err)
 {
     int r = parse_outside(document, out, err);
@@ -151,12 +165,8 @@ int cm_zarr_meta_parse_v3(const cm_json *document, cm_zarr_meta *out, cm_error *
         return r;
     if (!cm_json_is(codecs, CM_JSON_ARRAY))
         return cm_error_set(err, CM_EDATA, "\"codecs\" is %s", codecs ? "not an array" : "missing");
-    r = cm_chain_parse_v3(codecs, cm_zarr_type_stored(&out->type), out->ndim, out->chunk,
-                          &out->chain, err);
-    if (r == 0 && out->type.dtype.kind == CM_RECORD)
-        r = record_order(out, err);
-    if (r == 0 && out->type.cells != CM_ZARR_PLAIN)
-        r = cm_zarr_text_chain(out, 3, err);
+    r = out->grid ? cm_zarr_grid_chains(out, make_chain, codecs, err)
+                  : make_chain(out, codecs, err);
     if (r)
         cm_error_prefix(err, "\"codecs\"");
     return r;
