@@ -48,7 +48,7 @@ static bool wide(const cm_elements *e)
     return e->size == 8 && !cm_kind_is_float(e->kind);
 }
 
-static int astype_parse(const cm_json *config, cm_dialect dialect, const cm_form *in,
+static int astype_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
                         cm_codec **out, cm_error *err)
 {
     const char *cells = NULL, *stored = NULL;

@@ -10,7 +10,7 @@ typedef struct {
     int64_t keepbits;
 } bitround;
 
-static int bitround_parse(const cm_json *config, cm_dialect dialect, const cm_form *in,
+static int bitround_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
                           cm_codec **out, cm_error *err)
 {
     bitround b = {.keepbits = 0};

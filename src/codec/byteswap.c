@@ -51,7 +51,7 @@ static int swap(const cm_codec *codec, cm_codec_work *work, const void *src, siz
     return 0;
 }
 
-static int byteswap_filter(const cm_codec *codec, cm_form *form)
+static int byteswap_filter(const cm_codec *codec, cm_array_form *form)
 {
     (void)codec;
     (void)form;

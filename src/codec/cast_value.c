@@ -223,7 +223,7 @@ static int number_type(const char *name, cm_elements *out, cm_error *err)
     return 0;
 }
 
-static int read_types(const char *target, const cm_form *in, cast *c, cm_error *err)
+static int read_types(const char *target, const cm_array_form *in, cast *c, cm_error *err)
 {
     char name[CM_DTYPE_NAME];
     int r = number_type(cm_dtype_name(in->dtype, name, sizeof name), &c->f.cells, err);
@@ -234,7 +234,7 @@ static int read_types(const char *target, const cm_form *in, cast *c, cm_error *
     return r;
 }
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     const char *target = NULL;

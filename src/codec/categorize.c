@@ -129,7 +129,7 @@ static int build(const cm_json *list, const cm_elements *stored, uint32_t width,
     return 0;
 }
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     const char *cells = NULL, *stored = "|u1";
@@ -320,7 +320,7 @@ static size_t scratch(const cm_codec *codec, size_t n, bool encoding)
     return encoding ? of(codec)->width : 0;
 }
 
-static int filter(const cm_codec *codec, cm_form *form)
+static int filter(const cm_codec *codec, cm_array_form *form)
 {
     form->dtype = cm_dtype_of(of(codec)->stored.kind, 0);
     return CM_FILTER_LOSSY | (of(codec)->stored.big_endian ? CM_FILTER_BIG : 0);

@@ -96,7 +96,7 @@ void cm_chain_unref(cm_chain *chain)
 int cm_chain_filters(const cm_chain *chain, int *flags)
 {
     int n = 0;
-    cm_form form = {.dtype = chain->dtype, .ndim = -1};
+    cm_array_form form = {.dtype = chain->dtype, .ndim = -1};
     *flags = 0;
     for (int i = 0; i < chain->nstages; i++) {
         const cm_codec *s = chain->stages[i];
@@ -113,19 +113,19 @@ int cm_chain_filters(const cm_chain *chain, int *flags)
 /* Where cells lie, and text around bytes that Zarr v3 has no reader for. */
 static bool left_out(const cm_codec *s, cm_dialect dialect)
 {
-    cm_form form = {.dtype = cm_dtype_of(CM_UINT8, 0), .ndim = -1};
+    cm_array_form form = {.dtype = cm_dtype_of(CM_UINT8, 0), .ndim = -1};
     return (s->cls->filter && (s->cls->filter(s, &form) & CM_FILTER_LAYOUT)) ||
            (dialect == CM_ZARR3 && s->cls == &cm_class_base64);
 }
 
-static int copy_stage(const cm_codec *s, cm_chain *to, cm_dialect dialect, cm_form *form,
+static int copy_stage(const cm_codec *s, cm_chain *to, cm_dialect dialect, cm_array_form *form,
                       cm_json_doc *doc, cm_error *err)
 {
     cm_json *j = s->cls->describe(s, doc, CM_ZARR3);
     cm_codec *copy;
     if (!j)
         return cm_error_set(err, CM_ENOMEM, "out of memory");
-    const cm_form cells = {.dtype = to->dtype, .ndim = -1};
+    const cm_array_form cells = {.dtype = to->dtype, .ndim = -1};
     int r =
         cm_codec_parse(s->cls, cm_json_get(j, "configuration"), s->cls->filter ? dialect : CM_ZARR3,
                        s->cls->filter ? form : &cells, &copy, err);
@@ -138,7 +138,7 @@ static int copy_stage(const cm_codec *s, cm_chain *to, cm_dialect dialect, cm_fo
 
 int cm_chain_copy_stages(const cm_chain *from, cm_chain *to, cm_dialect dialect, cm_error *err)
 {
-    cm_form form = {.dtype = to->dtype, .ndim = to->ndim};
+    cm_array_form form = {.dtype = to->dtype, .ndim = to->ndim};
     memcpy(form.shape, to->shape, sizeof form.shape);
     cm_json_doc *doc;
     int r = cm_json_doc_new(0, &doc, err);

@@ -64,7 +64,8 @@ static cm_json *describe_sharding(const cm_chain *c, cm_json_doc *doc)
 }
 
 /* The codec that makes bytes of form, which the stages before it made; valued: of numbers. */
-static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, const cm_form *form, bool valued)
+static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, const cm_array_form *form,
+                             bool valued)
 {
     cm_json *config, *o;
     if (c->a2b == CM_A2B_SHARDING)
@@ -82,7 +83,7 @@ static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, const cm_form 
 
 cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc)
 {
-    cm_form form = {.dtype = chain->dtype, .ndim = chain->ndim};
+    cm_array_form form = {.dtype = chain->dtype, .ndim = chain->ndim};
     cm_json *list = cm_json_new_array(doc);
     if (!list)
         return NULL;

@@ -16,7 +16,8 @@ static int read_id(const cm_json *v, const char *what, const char **id, cm_error
     return 0;
 }
 
-static int add_stage(cm_chain *c, const cm_json *v, const char *what, cm_form *form, cm_error *err)
+static int add_stage(cm_chain *c, const cm_json *v, const char *what, cm_array_form *form,
+                     cm_error *err)
 {
     const char *id;
     int r = read_id(v, what, &id, err);
@@ -90,9 +91,9 @@ int cm_chain_parse_v2(const cm_json *filters, const cm_json *compressor, char or
     bool vlen = cm_kind_is_vlen(dtype.kind), staged = false;
     if (vlen)
         r = set_vlen(c, filters, &staged, err);
-    cm_form form = {.dtype = vlen && !staged ? cm_dtype_of(CM_UINT8, 0) : dtype,
-                    .big_endian = big_endian,
-                    .ndim = vlen && !staged ? -1 : ndim};
+    cm_array_form form = {.dtype = vlen && !staged ? cm_dtype_of(CM_UINT8, 0) : dtype,
+                          .big_endian = big_endian,
+                          .ndim = vlen && !staged ? -1 : ndim};
     memcpy(form.shape, shape, (size_t)ndim * sizeof *shape);
     for (size_t i = vlen && !staged; i < cm_json_count(filters) && !r; i++)
         r = add_stage(c, cm_json_at(filters, i), "filter", &form, err);

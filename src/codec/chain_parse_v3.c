@@ -22,7 +22,7 @@ typedef struct {
     cm_dtype dtype; /* of the cells */
     int ndim;
     cm_chain *chain;
-    cm_form form; /* what the next array codec is given; along the stored axes */
+    cm_array_form form; /* what the next array codec is given; along the stored axes */
     bool have_bytes;
     bool staged; /* there are stages: axes can no longer be moved by the engine */
     bool valued; /* some look at numbers, which lie little-endian between them */
@@ -264,7 +264,7 @@ static int set_sharding(walk *w, const entry *e, cm_error *err)
 static int add_stage(walk *w, const entry *e, const cm_codec_class *cls, cm_error *err)
 {
     bool numcodecs = strncmp(e->name, "numcodecs.", 10) == 0;
-    cm_form cells = {.dtype = w->dtype, .ndim = -1};
+    cm_array_form cells = {.dtype = w->dtype, .ndim = -1};
     cm_codec *codec;
     if (!cls->filter) {
         int r =
@@ -340,7 +340,7 @@ static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const i
     int r = cm_chain_alloc(dtype, ndim, shape, &w.chain, err);
     if (r)
         return r;
-    w.form = (cm_form){.dtype = dtype, .ndim = ndim};
+    w.form = (cm_array_form){.dtype = dtype, .ndim = ndim};
     memcpy(w.form.shape, w.chain->shape, sizeof w.form.shape);
     for (size_t i = 0, n = cm_json_count(codecs); i < n && !r; i++)
         r = add_entry(&w, cm_json_at(codecs, i), err);

@@ -41,12 +41,12 @@ enum {
 };
 
 /* What an array codec is given, and what it makes of it: cells of a type in C order. */
-typedef struct cm_form {
+typedef struct cm_array_form {
     cm_dtype dtype;  /* record is borrowed */
     bool big_endian; /* v2; in v3 numbers between codecs have no order and are little-endian */
     int ndim;        /* -1: not known (v2's filters after the first) */
     int64_t shape[CM_MAX_DIMS];
-} cm_form;
+} cm_array_form;
 
 /* A class of bytes-to-bytes codecs: one per file, one registry (codec/registry.c). */
 typedef struct cm_codec_class {
@@ -60,8 +60,8 @@ typedef struct cm_codec_class {
                  cm_error *err);
 
     /* The same for codecs that depend on more than the type: instead of parse. */
-    int (*parse_array)(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
-                       cm_error *err);
+    int (*parse_array)(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
+                       cm_codec **out, cm_error *err);
 
     /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object
      * (v2). */
@@ -105,7 +105,7 @@ typedef struct cm_codec_class {
 
     /* For those that Zarr v3 has among the codecs of arrays: *form becomes what the codec makes of
      * it (left alone where the result is bytes). Returns CM_FILTER_ flags. NULL for all others. */
-    int (*filter)(const cm_codec *codec, cm_form *form);
+    int (*filter)(const cm_codec *codec, cm_array_form *form);
 
     /* Append the text for people: "zstd:3", "blosc(zstd:5,shuffle,4)". */
     int (*text)(const cm_codec *codec, cm_buffer *out, cm_error *err);
@@ -123,7 +123,7 @@ void cm_codec_free(cm_codec *codec); /* codecs are one malloc'ed block each */
 
 /* cls->parse_array or cls->parse. */
 int cm_codec_parse(const cm_codec_class *cls, const cm_json *config, cm_dialect dialect,
-                   const cm_form *in, cm_codec **out, cm_error *err);
+                   const cm_array_form *in, cm_codec **out, cm_error *err);
 
 /* Does decoding only look (view)? */
 bool cm_codec_looks_through(const cm_codec *codec);

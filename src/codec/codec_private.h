@@ -20,7 +20,7 @@ extern const cm_codec_class cm_class_astype, cm_class_bitround, cm_class_cast_va
 extern const cm_codec_class cm_class_byteswap, cm_class_transpose;
 
 /* form is changed to the transposed one. */
-int cm_codec_new_transpose(const int *order, cm_form *form, cm_codec **out, cm_error *err);
+int cm_codec_new_transpose(const int *order, cm_array_form *form, cm_codec **out, cm_error *err);
 int cm_codec_new_byteswap(uint32_t word, cm_codec **out, cm_error *err);
 
 /* Those that only HDF5 files have: they decode, but neither encode nor have a configuration, and

@@ -110,8 +110,8 @@ static bool choose(cm_filter *f)
     return a->kind != CM_BOOL && b->kind != CM_BOOL;
 }
 
-static int delta_parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
-                       cm_error *err)
+static int delta_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
+                       cm_codec **out, cm_error *err)
 {
     const char *cells = NULL, *stored = NULL;
     cm_filter f = {.cells = {0}};
@@ -128,7 +128,7 @@ static int delta_parse(const cm_json *config, cm_dialect dialect, const cm_form 
 }
 
 /* A delta of integers is no loss, even to a narrower type: what does not come back is refused. */
-static int delta_apply(const cm_codec *codec, cm_form *form)
+static int delta_apply(const cm_codec *codec, cm_array_form *form)
 {
     int flags = cm_filter_apply(codec, form);
     return cm_kind_is_float(cm_filter_of(codec)->cells.kind) ? flags : flags & ~CM_FILTER_LOSSY;

@@ -24,7 +24,7 @@ static const char *id_of(const cm_codec *codec)
 
 /* ---- types ----------------------------------------------------------------------------------- */
 
-int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_form *in,
+int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_array_form *in,
                     const char *cells, const char *stored, cm_error *err)
 {
     int r = cells ? cm_elements_parse(cells, id, &f->cells, err)
@@ -67,7 +67,7 @@ bool cm_filter_describe_types(const cm_filter *f, cm_json_doc *doc, cm_json *con
            (!stored || !cm_json_set(doc, config, stored, cm_elements_describe(&b, doc)));
 }
 
-int cm_filter_apply(const cm_codec *codec, cm_form *form)
+int cm_filter_apply(const cm_codec *codec, cm_array_form *form)
 {
     const cm_filter *f = cm_filter_of(codec);
     if (f->stored.kind != f->cells.kind)

@@ -39,7 +39,7 @@ static inline const cm_filter *cm_filter_of(const cm_codec *codec)
 
 /* The types that a configuration names, "dtype" and "astype" for example; NULL: that of the cells
  * it is given, and the same as decoded. */
-int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_form *in,
+int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_array_form *in,
                     const char *cells, const char *stored, cm_error *err);
 
 /* CM_EUNSUP: "codec ID: from A to B". */
@@ -61,6 +61,6 @@ int cm_filter_view(const cm_codec *codec, const void *src, size_t nsrc, size_t *
 bool cm_filter_has_view(const cm_codec *codec);
 int cm_filter_text(const cm_codec *codec, cm_buffer *out, cm_error *err);
 bool cm_filter_equal_types(const cm_codec *a, const cm_codec *b);
-int cm_filter_apply(const cm_codec *codec, cm_form *form);
+int cm_filter_apply(const cm_codec *codec, cm_array_form *form);
 
 #endif

@@ -61,8 +61,8 @@ static bool wide(const cm_elements *e)
     return e->size == 8 && !cm_kind_is_float(e->kind);
 }
 
-static int fixed_parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
-                       cm_error *err)
+static int fixed_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
+                       cm_codec **out, cm_error *err)
 {
     const char *cells = NULL, *stored = NULL, *id = "fixedscaleoffset";
     fixed x = {.f = {.decode = decode_block, .encode = encode_block}};

@@ -44,7 +44,7 @@ static const json2 *of(const cm_codec *codec)
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     const char *encoding = "utf-8";
@@ -418,7 +418,7 @@ static int encode(const cm_codec *codec, cm_codec_work *work, const void *src, s
     return 0;
 }
 
-static int filter(const cm_codec *codec, cm_form *form)
+static int filter(const cm_codec *codec, cm_array_form *form)
 {
     (void)codec;
     (void)form;

@@ -68,7 +68,7 @@ static int read_padding(const char *text, uint8_t *out, cm_error *err)
     return cm_error_set(err, CM_EDATA, "codec packbits: padding_encoding \"%.32s\"", text);
 }
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     const char *padding = "none";
@@ -256,7 +256,7 @@ static int decode(const cm_codec *codec, cm_codec_work *work, const void *src, s
     return 0;
 }
 
-static int filter(const cm_codec *codec, cm_form *form)
+static int filter(const cm_codec *codec, cm_array_form *form)
 {
     (void)form;
     return CM_FILTER_BYTES | (of(codec)->nbits < of(codec)->whole ? CM_FILTER_LOSSY : 0);

@@ -7,7 +7,7 @@
 #include "codec/bit_kernels.h"
 #include "codec/codec_private.h"
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     char name[CM_DTYPE_NAME];
@@ -63,7 +63,7 @@ static int decode(const cm_codec *codec, cm_codec_work *work, const void *src, s
     return 0;
 }
 
-static int filter(const cm_codec *codec, cm_form *form)
+static int filter(const cm_codec *codec, cm_array_form *form)
 {
     size_t n = 1;
     for (int i = 0; i < form->ndim; i++)

@@ -29,7 +29,7 @@ static bool encode_block(const cm_filter *f, cm_filter_state *s, const uint8_t *
     return cm_elements_store_f64(&f->stored, v, n, dst);
 }
 
-static int quantize_parse(const cm_json *config, cm_dialect dialect, const cm_form *in,
+static int quantize_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
                           cm_codec **out, cm_error *err)
 {
     const char *cells = NULL, *stored = NULL;

@@ -139,7 +139,7 @@ int cm_codec_copy(const cm_codec_class *cls, const void *src, size_t nbytes, cm_
 }
 
 int cm_codec_parse(const cm_codec_class *cls, const cm_json *config, cm_dialect dialect,
-                   const cm_form *in, cm_codec **out, cm_error *err)
+                   const cm_array_form *in, cm_codec **out, cm_error *err)
 {
     return cls->parse_array ? cls->parse_array(config, dialect, in, out, err)
                             : cls->parse(config, dialect, in->dtype, out, err);

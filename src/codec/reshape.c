@@ -37,7 +37,7 @@ static int64_t product(const int64_t *shape, int from, int to)
 }
 
 /* An axis made of given ones: their product; they must follow one another, from *next on. */
-static int64_t merged(const cm_json *dims, const cm_form *in, int *next, int *first)
+static int64_t merged(const cm_json *dims, const cm_array_form *in, int *next, int *first)
 {
     int64_t n = 1;
     size_t count = cm_json_count(dims);
@@ -55,7 +55,7 @@ static int64_t merged(const cm_json *dims, const cm_form *in, int *next, int *fi
     return n;
 }
 
-static int read_shape(const cm_json *list, const cm_form *in, reshape *r, cm_error *err)
+static int read_shape(const cm_json *list, const cm_array_form *in, reshape *r, cm_error *err)
 {
     int next = 0, open = -1, first[CM_MAX_DIMS];
     size_t n = cm_json_count(list);
@@ -95,7 +95,7 @@ static int read_shape(const cm_json *list, const cm_form *in, reshape *r, cm_err
     return 0;
 }
 
-static int reshape_parse(const cm_json *config, cm_dialect dialect, const cm_form *in,
+static int reshape_parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
                          cm_codec **out, cm_error *err)
 {
     reshape s = {.ndim = 0};
@@ -149,7 +149,7 @@ static int copy(const cm_codec *codec, cm_codec_work *work, const void *src, siz
     return 0;
 }
 
-static int reshape_filter(const cm_codec *codec, cm_form *form)
+static int reshape_filter(const cm_codec *codec, cm_array_form *form)
 {
     if (form->ndim >= 0) {
         form->ndim = of(codec)->ndim;

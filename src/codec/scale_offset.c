@@ -206,7 +206,7 @@ static void choose(scale_offset *x)
     }
 }
 
-static int parse(const cm_json *config, cm_dialect dialect, const cm_form *in, cm_codec **out,
+static int parse(const cm_json *config, cm_dialect dialect, const cm_array_form *in, cm_codec **out,
                  cm_error *err)
 {
     scale_offset x = {.offset_given = cm_json_get(config, "offset") != NULL,
@@ -261,7 +261,7 @@ static cm_json *describe(const cm_codec *codec, cm_json_doc *doc, cm_dialect dia
 }
 
 /* Integers come back, or it is an error. */
-static int apply(const cm_codec *codec, cm_form *form)
+static int apply(const cm_codec *codec, cm_array_form *form)
 {
     (void)form;
     return cm_kind_is_integer(cm_filter_of(codec)->cells.kind) ? 0 : CM_FILTER_LOSSY;

@@ -23,7 +23,7 @@ static const transpose *of(const cm_codec *codec)
     return (const transpose *)codec;
 }
 
-int cm_codec_new_transpose(const int *order, cm_form *form, cm_codec **out, cm_error *err)
+int cm_codec_new_transpose(const int *order, cm_array_form *form, cm_codec **out, cm_error *err)
 {
     transpose t = {.size = form->dtype.size, .ndim = form->ndim, .nbytes = form->dtype.size};
     char name[CM_DTYPE_NAME];
@@ -93,7 +93,7 @@ static int transpose_decode(const cm_codec *codec, cm_codec_work *work, const vo
     return move(codec, false, src, nsrc, dst, capacity, nout, err);
 }
 
-static int transpose_filter(const cm_codec *codec, cm_form *form)
+static int transpose_filter(const cm_codec *codec, cm_array_form *form)
 {
     const transpose *t = of(codec);
     for (int i = 0; i < t->ndim && form->ndim == t->ndim; i++)
