@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
 """Data for the benchmarks, and the Python peers, one case a process.
 
-  peer.py gen engine|rechunk|archive DIR        writes DIR/*.zarr, DIR/rechunk.zarr, DIR/archive/*.nc
+  peer.py gen engine|rechunk|archive|references DIR
+                                                writes DIR/*.zarr, DIR/rechunk.zarr, DIR/archive/*.nc,
+                                                DIR/references/*.json
   peer.py tensorstore|zarr CASE PATH            CASE: read-all, chunks, inner (two reads at once)
   peer.py rechunker SRC DST TMP MEM             MEM like 128MB; needs zarr 2 and rechunker
   peer.py by-hand SRC DST MEM                   zarr-python, one strip of target chunks at a time
+  peer.py survey-netcdf4|survey-xarray FOLDER   every file opened, its structure and coordinates compared
+  peer.py virtualizarr|kerchunk DIR OUT         references to all files of DIR as kerchunk JSON
   peer.py codec-floor SRC                       decode and encode every byte once on two threads, no files written
 
 One JSON line: in_s, seconds without interpreter start and imports.
 
 engine: 1024^3 uint16 in 256^3 chunks (none, zstd) and 256^3 shards of 64^3 (shard); a 512^3 float32 field with
 noise in its low bits in shards (field). rechunk: (1095,360,720) float32 in (5,360,720) to (1095,36,72), the
-public sea-surface-height case scaled down. archive: 365 daily NetCDF-4 files with 39 variables.
+public sea-surface-height case scaled down. archive: 365 daily NetCDF-4 files with 39 variables. references: ten
+cubes of a million references each, to ten thousand files that are empty but have the size.
 """
 import itertools
 import json
@@ -108,6 +113,61 @@ def gen_archive(root, days=365, ny=90, nx=180):
     os.rename(folder + ".part", folder)
 
 
+def gen_references(root, cubes=10, steps=1000):
+    import base64
+    import numpy as np
+    folder = os.path.abspath(os.path.join(root, "references"))
+    if os.path.exists(folder):
+        return
+    os.makedirs(folder + "/files", exist_ok=True)
+    rng = np.random.default_rng(1)
+    for c in range(cubes):
+        def array(shape, chunks, dtype, filters):
+            return json.dumps({"zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": dtype, "fill_value": None,
+                               "order": "C", "filters": filters, "compressor": None})
+        time_bytes = (np.arange(float(steps)) + steps * c).tobytes()
+        refs = {".zgroup": '{"zarr_format":2}', "v/.zarray": array([steps, 320, 250], [1, 8, 10], "<f4", [{"id": "zlib", "level": 2}]),
+                "v/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": ["time", "y", "x"]}), "time/.zarray": array([steps], [steps], "<f8", None),
+                "time/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": ["time"], "units": "days since 2000-01-01"}),
+                "time/0": "base64:" + base64.b64encode(time_bytes).decode()}
+        with open(f"{folder}/c{c}.json.part", "w") as out:
+            out.write('{"version":1,"refs":' + json.dumps(refs)[:-1])
+            for t in range(steps):
+                n = rng.integers(200, 320, 1000)
+                at = 4000 + np.concatenate([[0], np.cumsum(n)])
+                path = f"{folder}/files/{c}_{t:04d}.nc"
+                with open(path, "w") as f:
+                    f.truncate(int(at[-1]) + 10)
+                out.write("".join(f',"v/{t}.{i // 25}.{i % 25}":["{path}",{at[i]},{n[i]}]' for i in range(1000)))
+            out.write("}}")
+        os.rename(f"{folder}/c{c}.json.part", f"{folder}/c{c}.json")
+
+
+def virtualizarr(folder, out):
+    from obspec_utils.registry import ObjectStoreRegistry
+    from obstore.store import LocalStore
+    from virtualizarr import open_virtual_mfdataset
+    from virtualizarr.parsers import HDFParser
+    urls = sorted("file://" + os.path.join(os.path.abspath(folder), n) for n in os.listdir(folder) if n.endswith(".nc"))
+    t = time.perf_counter()
+    ds = open_virtual_mfdataset(urls, parser=HDFParser(), registry=ObjectStoreRegistry({"file://": LocalStore()}),
+                                concat_dim="time", combine="nested", coords="minimal", compat="override")
+    ds.vz.to_kerchunk(out, format="json")
+    return time.perf_counter() - t
+
+
+def kerchunk(folder, out):
+    from kerchunk.combine import MultiZarrToZarr
+    from kerchunk.hdf import SingleHdf5ToZarr
+    paths = sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".nc"))
+    t = time.perf_counter()
+    refs = [SingleHdf5ToZarr(p, inline_threshold=300).translate() for p in paths]
+    joined = MultiZarrToZarr(refs, concat_dims=["time"], identical_dims=["lat", "lon", "level"]).translate()
+    with open(out, "w") as f:
+        json.dump(joined, f)
+    return time.perf_counter() - t
+
+
 def read(engine, case, path):
     if engine == "zarr":
         import zarr
@@ -137,6 +197,45 @@ def read_archive(folder):
             f.set_auto_maskandscale(False)
             for v in f.variables.values():
                 v[...]
+    return time.perf_counter() - t
+
+
+def structure(f):
+    """What survey compares of a netCDF4.Dataset."""
+    seen = {"": tuple(f.dimensions)}
+    for name, v in f.variables.items():
+        static = None if "time" in v.dimensions else v[...].tobytes()
+        seen[name] = (str(v.dtype), v.dimensions, v.shape[1:], str(v.chunking()), str(v.filters()), v.endian(),
+                      str([(a, v.getncattr(a)) for a in v.ncattrs()]), static)
+    return seen, float(f["time"][0]), f["time"].units
+
+
+def survey_netcdf4(folder):
+    import netCDF4
+    t = time.perf_counter()
+    groups = {}
+    for name in sorted(os.listdir(folder)):
+        with netCDF4.Dataset(os.path.join(folder, name)) as f:
+            f.set_auto_maskandscale(False)
+            seen, _, _ = structure(f)
+            for path, what in seen.items():
+                groups.setdefault((path, what), []).append(name)
+    assert len(groups) == 40, len(groups)
+    return time.perf_counter() - t
+
+
+def survey_xarray(folder):
+    import xarray
+    t = time.perf_counter()
+    groups = {}
+    for name in sorted(os.listdir(folder)):
+        with xarray.open_dataset(os.path.join(folder, name), decode_cf=False, engine="netcdf4") as ds:
+            for path, v in ds.variables.items():
+                static = None if "time" in v.dims else v.values.tobytes()
+                what = (str(v.dtype), v.dims, v.shape[1:], str(v.encoding.get("chunksizes")), v.encoding.get("zlib"),
+                        v.encoding.get("shuffle"), str(v.attrs), static)
+                groups.setdefault((path, what), []).append(name)
+    assert len(groups) == 39, len(groups)
     return time.perf_counter() - t
 
 
@@ -177,9 +276,12 @@ def codec_floor(src):
 def main(what, *args):
     if what == "gen":
         os.makedirs(args[1], exist_ok=True)
-        {"engine": gen_engine, "rechunk": gen_rechunk, "archive": gen_archive}[args[0]](args[1])
+        {"engine": gen_engine, "rechunk": gen_rechunk, "archive": gen_archive,
+         "references": gen_references}[args[0]](args[1])
         return
-    call = {"rechunker": rechunker, "by-hand": by_hand, "codec-floor": codec_floor, "netcdf4": read_archive}.get(what)
+    call = {"rechunker": rechunker, "by-hand": by_hand, "codec-floor": codec_floor, "netcdf4": read_archive,
+            "survey-netcdf4": survey_netcdf4, "survey-xarray": survey_xarray,
+            "virtualizarr": virtualizarr, "kerchunk": kerchunk}.get(what)
     s = call(*args) if call else read(what, *args)
     print(json.dumps({"in_s": round(s, 3)}))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything that is measured, side by side in one run: `make bench`, or bench/run.py [--rounds N] [CASE...]
 
-CASE: engine, reencode, rechunk, archive (default all). Peers are what is found: zarrs_benchmark_read_sync and
+CASE: engine, reencode, rechunk, archive, references, scan, survey (default all). Peers are what is found: zarrs_benchmark_read_sync and
 zarrs_reencode (cargo install zarrs_tools --features benchmark) on the PATH, and two Python environments below
 $CM_PEERS (default ~/.cache/chunkmill-peers): z3 with zarr 3, tensorstore and netCDF4, z2 with zarr 2 and
 rechunker. What is missing is named and left out. Data are made once in build/bench (about 5 GB).
@@ -139,8 +139,67 @@ def archive(rounds):
                        "time=365,y=30,x=60", "--quiet"], "wall_s")})
 
 
+def survey(rounds):
+    generate("archive")
+    files = sorted(glob.glob(str(DATA / "archive/*.nc")))
+    ours = [BUILD / "chunkmill", "survey", *files, "--quiet"]
+    compare("survey of 365 files", rounds, {
+        "chunkmill": (ours, "wall_s"),
+        "chunkmill, one thread": (["taskset", "-c", "0", *ours, "--threads", "1"], "wall_s"),
+        "netCDF4-python by hand": (python("z3", "survey-netcdf4", DATA / "archive"), "in_s"),
+        "xarray by hand": (python("z3", "survey-xarray", DATA / "archive"), "in_s")})
+
+
+def scan(rounds):
+    generate("archive")
+    files = sorted(glob.glob(str(DATA / "archive/*.nc")))
+    kept = DATA / "scan"
+    kept.mkdir(exist_ok=True)
+    program, cache, tables = BUILD / "chunkmill", kept / "archive.cache", kept / "archive.tables"
+    cache.unlink(missing_ok=True)
+    subprocess.run([program, "scan", *files, "--out", tables, "--overwrite", "--quiet"], check=True)
+    virtual = ["--concat", "time", "--quiet"]
+    for threads in ("1", "2"):
+        compare(f"365 files, --threads {threads}", rounds, {
+            "scan": ([program, "scan", *files, "--out", OUT / "t", "--threads", threads, "--quiet"], "cpu_s"),
+            "virtualize": ([program, "virtualize", *files, OUT / "a.json", *virtual, "--threads", threads], "cpu_s"),
+            "virtualize tables": ([program, "virtualize", tables, OUT / "b.json", *virtual, "--threads", threads], "cpu_s"),
+            "virtualize --cache": ([program, "virtualize", *files, OUT / "c.json", *virtual, "--cache", cache,
+                                    "--threads", threads], "cpu_s"),
+            "survey": ([program, "survey", *files, "--quiet", "--threads", threads], "cpu_s"),
+            "survey --cache": ([program, "survey", *files, "--quiet", "--cache", cache, "--threads", threads], "cpu_s")})
+    many = kept / "many.txt"
+    many.write_text("\n".join(files * 28))
+    compare("10,220 files", 1, {
+        "scan": ([program, "scan", "--files-from", many, "--out", OUT / "t", "--quiet"], "cpu_s")})
+
+
+def references(rounds):
+    generate("archive")
+    program, files = BUILD / "chunkmill", sorted(glob.glob(str(DATA / "archive/*.nc")))
+    compare("references to 365 files, as JSON", rounds, {
+        "chunkmill": ([program, "virtualize", *files, OUT / "o.json", "--concat", "time", "--quiet"], "wall_s"),
+        "chunkmill, one thread": (["taskset", "-c", "0", program, "virtualize", *files, OUT / "o.json", "--concat", "time",
+                                   "--threads", "1", "--quiet"], "wall_s"),
+        "VirtualiZarr": (python("z3", "virtualizarr", DATA / "archive", OUT / "v.json"), "in_s"),
+        "kerchunk": (python("z3", "kerchunk", DATA / "archive", OUT / "k.json"), "in_s")})
+    compare("the scan of 365 files", rounds, {
+        "chunkmill, one thread": ([program, "scan", *files, "--out", OUT / "o.scan", "--threads", "1", "--quiet"], "wall_s")})
+    generate("references")
+    cubes = sorted(glob.glob(str(DATA / "references/*.json")))
+    for cube in cubes:
+        parquet = cube.removesuffix("json") + "parq"
+        if not os.path.exists(parquet):
+            subprocess.run([program, "virtualize", cube, parquet, "--no-inline", "--quiet"], check=True)
+    for name in "Parquet", "JSON":
+        sources = [c.removesuffix("json") + "parq" for c in cubes] if name == "Parquet" else cubes
+        compare(f"ten million references of ten cubes in {name}, as Parquet", rounds, {
+            "chunkmill": ([program, "virtualize", *sources, OUT / "o.parq", "--concat", "time", "--no-inline", "--quiet"], "wall_s")})
+
+
 def main():
-    cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive}
+    cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive,
+             "references": references, "scan": scan, "survey": survey}
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("case", nargs="*", choices=[[], *cases], default=[])
     ap.add_argument("--rounds", type=int, default=3)

@@ -23,6 +23,7 @@ enum { CM_VIRTUAL_NATIVE = 1 << 20 };
 typedef struct cm_segment {
     cm_array *leaf; /* borrowed; a chunked array if `fits`, else any */
     bool fits;      /* its chunks can be referred to where they lie on the part's grid */
+    bool blank;     /* nobody stores it: there is nothing to refer to */
     int64_t begin, end;
     int64_t start[CM_MAX_DIMS];
     uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before. Of a store of many
@@ -42,6 +43,8 @@ typedef struct cm_virtual_part {
     int64_t nchunks;
     cm_segment *segments;
     size_t nsegments, capacity;
+    cm_array **views; /* owned: stacked files' arrays with the new axis */
+    size_t nviews, views_capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
     uint64_t chunk_nbytes;
     bool small;  /* at most CM_VIRTUAL_NATIVE bytes */

@@ -122,14 +122,14 @@ static int own_path(cm_virtual *v, cm_segment *s, uint32_t *id, cm_error *err)
 static bool inside(const cm_virtual_part *p, const cm_segment *s, const int64_t *coord,
                    int64_t *first)
 {
-    if (!s->fits)
+    if (!s->fits && !s->blank)
         return false;
     for (int i = 0; i < p->ndim; i++) {
         int64_t lo = coord[i] * p->chunk[i], end = cm_min_i64(lo + p->chunk[i], p->shape[i]);
         if (i == p->axis && end > s->end)
             return false;
         first[i] = lo - (i == p->axis ? s->begin : 0) + s->start[i];
-        if (!p->strided && first[i] % p->chunk[i])
+        if (!p->strided && !s->blank && first[i] % p->chunk[i])
             return false;
     }
     return true;
@@ -320,8 +320,9 @@ int cm_virtual_locate(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffe
         out->odd = CM_ODD_SEGMENT;
         return 0;
     }
-    int r = p->strided ? strided(v, p, s, coord, first, out, err)
-                       : listed(v, p, s, first, bytes, out, err);
+    int r = s->blank     ? 0
+            : p->strided ? strided(v, p, s, coord, first, out, err)
+                         : listed(v, p, s, first, bytes, out, err);
     if (r) {
         cm_error_object(err, s->leaf->label);
         cm_error_variable(err, p->variable->path);

@@ -2,6 +2,7 @@
  * references can say it.
  *
  *     concat(subset(A), B, C)  ->  [A from start | B | C]   each a chunked array of one file
+ *     concat(expand(A), blank) ->  [A with an axis | -]     stacked files, missing steps
  *
  * A reference format has one shape of chunks, one codec chain and one byte order for an array, and
  * a regular grid that starts at zero. So
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/chunked_lead.h"
 #include "array/compose.h"
 #include "base/bytes.h"
 #include "base/context_private.h"
@@ -30,6 +32,9 @@ enum { ROWS_NBYTES = 4 << 20 };
 void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
 {
     free(p->segments);
+    for (size_t i = 0; i < p->nviews; i++)
+        cm_array_unref(p->views[i]);
+    free(p->views);
     free(p->rewritten);
     cm_budget_unpin(cm_context_budget(v->ctx), p->pinned);
     cm_chain_unref(p->chain);
@@ -57,11 +62,35 @@ static int add_segment(cm_virtual_part *p, cm_array *a, const int64_t *start, in
     cm_segment *s = &p->segments[p->nsegments++];
     *s = (cm_segment){.leaf = a,
                       .fits = cm_array_is_chunked(a) && !cm_chunked_is_irregular(a),
+                      .blank = cm_array_is_blank(a),
                       .begin = begin,
                       .path = UINT32_MAX};
     memcpy(s->start, start, (size_t)a->ndim * sizeof *start);
     s->end = begin; /* the length along the axis is known when the axis is */
     return 0;
+}
+
+/* A stacked file's array: the chunked array with the new axis, NULL when there is none. inner:
+ * where the part begins, moved as subsets ask. */
+static int view_of(cm_virtual_part *p, cm_array *a, int64_t *inner, cm_array **out, cm_error *err)
+{
+    const int64_t *from;
+    cm_array *src = cm_array_expand_source(a), *below;
+    *out = NULL;
+    int r = cm_array_resolve(src, &src, err);
+    while (r == 0 && (below = cm_array_subset_source(src, &from))) {
+        for (int i = 0; i < src->ndim; i++)
+            inner[i + 1] += from[i];
+        r = cm_array_resolve(below, &src, err);
+    }
+    if (r || !cm_array_is_chunked(src))
+        return r;
+    r = cm_grow(&p->views, &p->views_capacity, p->nviews + 1, sizeof *p->views, err);
+    if (r == 0)
+        r = cm_chunked_with_lead(src, &p->views[p->nviews], err);
+    if (r == 0)
+        *out = p->views[p->nviews++];
+    return r;
 }
 
 /* any: what is no chunked array becomes a segment that does not fit, instead of an error. */
@@ -102,7 +131,20 @@ static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const 
         }
         return r;
     }
-    if (!cm_array_is_chunked(a) && !any)
+    if (cm_array_expand_source(a)) {
+        cm_error why = {0};
+        r = view_of(p, a, inner, &src, &why);
+        if (r == 0 && src)
+            return collect(p, src, inner, count, begin, joined, any, err);
+        if (r && r != CM_EUNSUP) {
+            if (err)
+                *err = why;
+            return r;
+        }
+        if (r && !any)
+            return refuse(a, p, err, why.message);
+    }
+    if (!cm_array_is_chunked(a) && !cm_array_is_blank(a) && !any)
         return refuse(a, p, err, "its values are changed when they are read (text, time units)");
     if (cm_array_is_chunked(a) && cm_chunked_is_irregular(a) && !any)
         return refuse(a, p, err, "its chunks have different lengths");
@@ -178,9 +220,19 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
 
 /* ---- chunked --------------------------------------------------------------------------------- */
 
+/* The first segment that somebody stores; NULL: none. */
+static const cm_segment *first_stored(const cm_virtual_part *p)
+{
+    for (size_t k = 0; k < p->nsegments; k++)
+        if (!p->segments[k].blank)
+            return &p->segments[k];
+    return NULL;
+}
+
 static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
 {
-    const cm_chain *a = cm_chunked_chain(p->segments[0].leaf), *b = cm_chunked_chain(s->leaf);
+    const cm_array *model = first_stored(p)->leaf;
+    const cm_chain *a = cm_chunked_chain(model), *b = cm_chunked_chain(s->leaf);
     char text[600], shape[2][120] = {"", ""};
     const cm_chain *both[2] = {a, b};
     for (int k = 0; k < 2; k++)
@@ -189,8 +241,7 @@ static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
                      i ? " x " : "", (long long)both[k]->shape[i]);
     char *x = cm_chain_text(a, NULL), *y = cm_chain_text(b, NULL);
     snprintf(text, sizeof text, "chunks of %s as %.80s, but of %s as %.80s in %.100s", shape[1],
-             y ? y : "?", shape[0], x ? x : "?",
-             p->segments[0].leaf->label ? p->segments[0].leaf->label : "the first file");
+             y ? y : "?", shape[0], x ? x : "?", model->label ? model->label : "the first file");
     free(x);
     free(y);
     return refuse(s->leaf, p, err, text);
@@ -198,14 +249,15 @@ static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
 
 static int check_chunked(cm_virtual_part *p, cm_error *err)
 {
-    const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
+    const cm_array *model = first_stored(p)->leaf;
+    const cm_chain *first = cm_chunked_chain(model);
     char text[200];
     if (first->a2b != CM_A2B_BYTES && first->a2b != CM_A2B_VLEN)
-        return refuse(p->segments[0].leaf, p, err,
+        return refuse(model, p, err,
                       first->a2b == CM_A2B_SHARDING ? "it is sharded" : "its cells are HDF5's own");
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
-        const cm_chain *c = cm_chunked_chain(s->leaf);
+        const cm_chain *c = s->blank ? first : cm_chunked_chain(s->leaf);
         if (!cm_chain_equal(first, c))
             return differs(p, s, err);
         for (int i = 0; i < p->ndim; i++)
@@ -254,9 +306,14 @@ static int express(cm_virtual_part *p, cm_error *err)
     int r = segments_of(p, false, err);
     if (r)
         return r;
-    bool strided = cm_segment_strides(&p->segments[0], &offset, &limit) != NULL;
-    const cm_chain *first = cm_chunked_chain(p->segments[0].leaf);
+    const cm_segment *model = first_stored(p);
+    if (!model)
+        return refuse(a, p, err, "all of it is missing steps");
+    bool strided = cm_segment_strides(model, &offset, &limit) != NULL;
+    const cm_chain *first = cm_chunked_chain(model->leaf);
     for (size_t k = 0; k < p->nsegments; k++) {
+        if (p->segments[k].blank)
+            continue;
         const cm_chain *c = cm_chunked_chain(p->segments[k].leaf);
         if ((cm_segment_strides(&p->segments[k], &offset, &limit) != NULL) != strided ||
             (strided && (c->a2b != CM_A2B_BYTES || c->big_endian != first->big_endian)))
@@ -272,6 +329,8 @@ static int check_chunks(const cm_virtual_part *p, cm_error *err)
     int r = 0;
     for (size_t k = 0; k < p->nsegments && r == 0 && !p->strided; k++) {
         const cm_array *leaf = p->segments[k].leaf;
+        if (p->segments[k].blank)
+            return refuse(leaf, p, err, "missing steps");
         int64_t grid[CM_MAX_DIMS], at[CM_MAX_DIMS] = {0};
         cm_location loc;
         bool some = true;
@@ -335,6 +394,8 @@ int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;
     bool most = v->options->materialize && !p->small;
     int r = n == 0 || whole ? CM_EUNSUP : most ? express_most(v, p, &why) : express(p, &why);
+    if (r == 0 && p->small)
+        r = cm_virtual_check_chain(v, p, p->chain, &why);
     if (r == CM_EUNSUP && p->small)
         r = make_native(p, &why);
     if (r && err)

@@ -276,3 +276,40 @@ def test_memory(tmp_path, ok, run):
     for size in "24MB", "26MB", "28MB", "32MB", "40MB":
         done = run("verify", tmp_path / "r.parq", "--level", "decode", "--max-mem", size)
         assert done.code == 0 or (done.code == 6 and "--max-mem" in done.err), (size, done.err)
+
+
+def test_zarr_3_metadata(tmp_path, ok):
+    """References over Zarr v3: consolidated or not, chunks inside files, sharded ones too."""
+    zarr = pytest.importorskip("zarr")
+    from zarr.codecs import BloscCodec
+
+    root = zarr.open_group(str(tmp_path / "z.zarr"), mode="w", zarr_format=3)
+    cells = {"a": np.arange(60.0).reshape(6, 10), "g/b": np.arange(24, dtype="i2").reshape(4, 6),
+             "s": np.arange(64, dtype="u4").reshape(8, 8)}
+    for path, values in cells.items():
+        more = {"shards": (8, 4)} if path == "s" else {}
+        array = root.create_array(path, shape=values.shape, dtype=values.dtype, chunks=(2, 2), fill_value=0,
+                                  compressors=[BloscCodec(cname="zstd")], dimension_names=["y_" + path[0], "x_" + path[0]],
+                                  **more)
+        array[...] = values
+    for consolidated in False, True:
+        if consolidated:
+            zarr.consolidate_metadata(str(tmp_path / "z.zarr"))
+        refs, blob = {}, b"head"
+        for file in sorted((tmp_path / "z.zarr").rglob("*")):
+            if file.is_file():
+                key, data = str(file.relative_to(tmp_path / "z.zarr")), file.read_bytes()
+                if file.name == "zarr.json":
+                    refs[key] = data.decode()
+                else:
+                    refs[key] = [str(tmp_path / "blob.bin"), len(blob), len(data)]
+                    blob += data + b"gap"
+        (tmp_path / "blob.bin").write_bytes(blob)
+        (tmp_path / "r.json").write_text(json.dumps({"version": 1, "refs": refs}))
+        for path, values in cells.items():
+            out = ok("values", tmp_path / "r.json", "/" + path, "--json").out
+            assert np.array_equal(np.array(json.loads(out), values.dtype), values), path
+        ok("diff", tmp_path / "z.zarr", tmp_path / "r.json")
+        ok("virtualize", tmp_path / "r.json", tmp_path / "two.json", "--overwrite", "--skip", "s")
+        ok("diff", tmp_path / "z.zarr", tmp_path / "two.json", "--skip", "s")
+

@@ -176,6 +176,18 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
+def test_memory_does_not_grow(four, tmp_path, ok):
+    """Open, write down, close: of thousands of files only the index is held."""
+    peaks = []
+    for n in (100, 3000):
+        listing = tmp_path / "list"
+        listing.write_text("\n".join(four * (n // 4)))
+        done = ok("scan", "--files-from", listing, "--out", tmp_path / f"{n}.tables", "--json").json()
+        assert done["files"] == n
+        peaks.append(done["peak_memory"])
+    assert peaks[1] < peaks[0] + 4e6, peaks
+
+
 @pytest.mark.parametrize("more", [[], ["--no-inline"]])
 def test_joining_opens_no_file(four, tmp_path, ok, more):
     ok("virtualize", *four, tmp_path / "a.json", "--concat", "time", *more)

@@ -84,6 +84,7 @@ typedef struct cm_tables_unpacker {
     const char *uri;
     cm_store *store;               /* with the bytes that came along */
     struct cm_tables_later *later; /* the file itself, when it is wanted */
+    cm_chain *chain;               /* the last one: most variables of a file share it; owned */
     cm_wire_in r;
 } cm_tables_unpacker;
 

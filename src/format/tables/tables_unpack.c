@@ -230,6 +230,7 @@ int cm_tables_unpack(cm_context *ctx, const void *bytes, size_t nbytes, const cm
         ret = malformed(err);
     free(format);
     cm_store_unref(u.store);
+    cm_chain_unref(u.chain);
     cm_tables_later_unref(u.later);
     if (ret) {
         cm_dataset_free(ds);

@@ -117,12 +117,25 @@ static int take_chain(cm_tables_unpacker *u, const description *d, cm_chain **ou
     const void *note = cm_wire_bytes(&u->r, &n);
     if (u->r.bad)
         return malformed(err);
+    const cm_chain *last = u->chain;
+    if (last && cm_dtype_equal(last->dtype, d->dtype) && last->ndim == d->ndim &&
+        last->big_endian == (bool)(order & 1) && last->endian_given == (bool)(order & 2) &&
+        last->note_nbytes == n && (n == 0 || memcmp(last->note, note, n) == 0) &&
+        (d->ndim == 0 || memcmp(last->shape, d->chunk, (size_t)d->ndim * sizeof *d->chunk) == 0)) {
+        *out = cm_chain_ref(u->chain);
+        return 0;
+    }
     int ret = cm_chain_new(d->dtype, d->ndim, d->chunk, out, err);
     if (ret)
         return ret;
     (*out)->big_endian = order & 1;
     (*out)->endian_given = order & 2;
-    return n ? cm_h5_filters_restore(note, n, *out, err) : 0;
+    ret = n ? cm_h5_filters_restore(note, n, *out, err) : 0;
+    if (ret == 0) {
+        cm_chain_unref(u->chain);
+        u->chain = cm_chain_ref(*out);
+    }
+    return ret;
 }
 
 static int take_chunked(cm_tables_unpacker *u, const char *path, cm_array **out, cm_error *err)
