@@ -352,6 +352,23 @@ def test_odd_ones_out(run, tmp_path):
     run_plan(run, report, tmp_path, skip["commands"], files)
 
 
+def test_plan_of_other_ways(run, tmp_path):
+    files = archive(tmp_path, 2)
+    for i in range(2):
+        files.append(write(tmp_path / f"w{i}.nc", first=12 * i, missing="v", extra="w"))
+    report = survey(run, *files)
+    assert not report["joinable"]
+    run_plan(run, report, tmp_path, [s for s in report["plan"] if s["do"] == "merge"][0]["commands"], files)
+    same = [write(tmp_path / f"s{i}.nc", contiguous=True) for i in range(2)]
+    (stack,) = [s for s in survey(run, *same)["plan"] if s["do"] == "stack"]
+    shutil.rmtree(tmp_path / "cube.zarr")
+    run_plan(run, report, tmp_path, stack["commands"], same)
+    shutil.rmtree(tmp_path / "cube.zarr")
+    twice = archive(tmp_path, 3, {1: dict(first=11)})
+    (order,) = [s for s in survey(run, *twice)["plan"] if s["do"] == "order"]
+    run_plan(run, report, tmp_path, order["commands"], twice)
+
+
 def test_plan_of_references(run, tmp_path):
     files = archive(tmp_path, 4, {1: dict(chunk=(1, 48, 192))})
     report = survey(run, *files)
