@@ -44,7 +44,7 @@ def write(path, **how):
         times = o["first"] - o["start"] + np.arange(o["steps"], dtype="f8")
         if "hours" in o["units"]:
             times = times * 24
-        if o["reverse"]:
+        if o["reverse"] and len(times):
             times = times[::-1]
         if o["turn"] and len(times) > 2:
             times[2] = times[0]
@@ -72,7 +72,7 @@ def write(path, **how):
         lengths = {"time": o["steps"], "lat": LAT, "lon": o["lon"]}
         shape = [lengths[d] for d in o["dims"]]
         if "chunksizes" in more:
-            more["chunksizes"] = [min(c, n) for c, n in zip(more["chunksizes"], shape)]
+            more["chunksizes"] = [max(1, min(c, n)) for c, n in zip(more["chunksizes"], shape)]
         for name in ["v", *([o["extra"]] if o["extra"] else [])]:
             if name == o["missing"]:
                 continue
@@ -406,7 +406,9 @@ def test_schema(run, tmp_path):
     text["variables"]["/v"]["colour"] = "red"
     schema.write_text(json.dumps(text))
     assert run("survey", *files, "--schema", schema).code == 2
-    for bad in ("", "[]", '{"format": "other"}', "{"):
+    for bad in ("", "[]", '{"format": "other"}', "{", '{"format": "chunkmill-schema", "variables": {"/v": [1]}}',
+                '{"format": "chunkmill-schema", "variables": [1], "dimension": 3}',
+                '{"format": "chunkmill-schema", "variables": {}, "dimension": "depth"}'):
         schema.write_text(bad)
         assert run("survey", *files, "--schema", schema).code in (2, 3)
 
@@ -465,7 +467,7 @@ WAYS = [
     dict(v_units="degC"), dict(v_units=" K"), dict(calendar="gregorian"), dict(calendar="noleap"), dict(calendar=None),
     dict(units="days since 2001-01-11", start=10), dict(units="hours since 2001-01-01"), dict(lat_bits=1), dict(missing="v"),
     dict(extra="w"), dict(lon=LON - 1), dict(dims=("time", "lon", "lat")), dict(fmt="NETCDF3_CLASSIC"), dict(contiguous=True),
-    dict(steps=11), dict(steps=13), dict(steps=1), dict(mask=True), dict(unwritten=True), dict(reverse=True), dict(turn=True),
+    dict(steps=11), dict(steps=13), dict(steps=1), dict(steps=0), dict(mask=True), dict(unwritten=True), dict(reverse=True), dict(turn=True),
     dict(title="b"), dict(reftime=("days since 2000-01-01", 3)), dict(bounds=True), dict(text=True), dict(group=True),
     dict(time_dtype="i4"), dict(time_dtype="f4")]
 
