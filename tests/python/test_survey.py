@@ -28,6 +28,7 @@ PLAIN = dict(
 
 def write(path, **how):
     o = {**PLAIN, **how}
+    o["contiguous"] = o["contiguous"] and o["steps"] > 0
     with netCDF4.Dataset(path, "w", format=o["fmt"]) as nc:
         nc.title = o["title"]
         root = nc
