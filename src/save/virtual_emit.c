@@ -129,7 +129,7 @@ static bool inside(const cm_virtual_part *p, const cm_segment *s, const int64_t 
         if (i == p->axis && end > s->end)
             return false;
         first[i] = lo - (i == p->axis ? s->begin : 0) + s->start[i];
-        if (!p->strided && first[i] % p->chunk[i])
+        if (!p->strided && !s->blank && first[i] % p->chunk[i])
             return false;
     }
     return true;
@@ -140,8 +140,9 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
 {
     uint64_t offset, limit, step, end;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
-    uint64_t row = p->ndim ? (uint64_t)first[0] : 0;
-    if (!cm_mul_u64(row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
+    bool rows = s->leaf->ndim > 0;
+    if (!cm_mul_u64(rows ? (uint64_t)first[p->row_axis] : 0, rows ? (uint64_t)strides[0] : 0,
+                    &step) ||
         !cm_add_u64(offset, step, &offset) || !cm_add_u64(offset, p->chunk_nbytes, &end) ||
         end > limit)
         return trouble(p, s->leaf, coord, "lies beyond the end of the file (it is truncated)", err);
@@ -195,14 +196,14 @@ static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_
 {
     int64_t inner[CM_MAX_DIMS];
     cm_location at;
-    for (int i = 0; i < p->ndim; i++)
-        inner[i] = first[i] / p->chunk[i];
+    for (int i = s->lead; i < p->ndim; i++)
+        inner[i - s->lead] = first[i] / p->chunk[i];
     at.where = CM_AT_NOWHERE;
     at.skip_mask = 0;
     int r = cm_chunked_locate(s->leaf, inner, &at, err);
     if (r || at.where == CM_AT_NOWHERE)
         return r;
-    if (at.skip_mask && cm_chunked_chain(s->leaf)->nstages) {
+    if (at.skip_mask && s->chain->nstages) {
         out->kind = CM_REFERENCE_ODD;
         out->odd = CM_ODD_MASK;
         return 0;
@@ -320,8 +321,9 @@ int cm_virtual_locate(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffe
         out->odd = CM_ODD_SEGMENT;
         return 0;
     }
-    int r = p->strided ? strided(v, p, s, coord, first, out, err)
-                       : listed(v, p, s, first, bytes, out, err);
+    int r = s->blank     ? 0
+            : p->strided ? strided(v, p, s, coord, first, out, err)
+                         : listed(v, p, s, first, bytes, out, err);
     if (r) {
         cm_error_object(err, s->leaf->label);
         cm_error_variable(err, p->variable->path);
