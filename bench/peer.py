@@ -7,6 +7,7 @@
   peer.py tensorstore|zarr CASE PATH            CASE: read-all, chunks, inner (two reads at once)
   peer.py rechunker SRC DST TMP MEM             MEM like 128MB; needs zarr 2 and rechunker
   peer.py by-hand SRC DST MEM                   zarr-python, one strip of target chunks at a time
+  peer.py survey-netcdf4|survey-xarray FOLDER   every file opened, its structure and coordinates compared
   peer.py virtualizarr|kerchunk DIR OUT         references to all files of DIR as kerchunk JSON
   peer.py codec-floor SRC                       decode and encode every byte once on two threads, no files written
 
@@ -199,6 +200,45 @@ def read_archive(folder):
     return time.perf_counter() - t
 
 
+def structure(f):
+    """What survey compares of a netCDF4.Dataset."""
+    seen = {"": tuple(f.dimensions)}
+    for name, v in f.variables.items():
+        static = None if "time" in v.dimensions else v[...].tobytes()
+        seen[name] = (str(v.dtype), v.dimensions, v.shape[1:], str(v.chunking()), str(v.filters()), v.endian(),
+                      str([(a, v.getncattr(a)) for a in v.ncattrs()]), static)
+    return seen, float(f["time"][0]), f["time"].units
+
+
+def survey_netcdf4(folder):
+    import netCDF4
+    t = time.perf_counter()
+    groups = {}
+    for name in sorted(os.listdir(folder)):
+        with netCDF4.Dataset(os.path.join(folder, name)) as f:
+            f.set_auto_maskandscale(False)
+            seen, _, _ = structure(f)
+            for path, what in seen.items():
+                groups.setdefault((path, what), []).append(name)
+    assert len(groups) == 40, len(groups)
+    return time.perf_counter() - t
+
+
+def survey_xarray(folder):
+    import xarray
+    t = time.perf_counter()
+    groups = {}
+    for name in sorted(os.listdir(folder)):
+        with xarray.open_dataset(os.path.join(folder, name), decode_cf=False, engine="netcdf4") as ds:
+            for path, v in ds.variables.items():
+                static = None if "time" in v.dims else v.values.tobytes()
+                what = (str(v.dtype), v.dims, v.shape[1:], str(v.encoding.get("chunksizes")), v.encoding.get("zlib"),
+                        v.encoding.get("shuffle"), str(v.attrs), static)
+                groups.setdefault((path, what), []).append(name)
+    assert len(groups) == 39, len(groups)
+    return time.perf_counter() - t
+
+
 def rechunker(src, dst, tmp, mem):
     import rechunker as r
     import zarr
@@ -240,6 +280,7 @@ def main(what, *args):
          "references": gen_references}[args[0]](args[1])
         return
     call = {"rechunker": rechunker, "by-hand": by_hand, "codec-floor": codec_floor, "netcdf4": read_archive,
+            "survey-netcdf4": survey_netcdf4, "survey-xarray": survey_xarray,
             "virtualizarr": virtualizarr, "kerchunk": kerchunk}.get(what)
     s = call(*args) if call else read(what, *args)
     print(json.dumps({"in_s": round(s, 3)}))

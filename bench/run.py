@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything that is measured, side by side in one run: `make bench`, or bench/run.py [--rounds N] [CASE...]
 
-CASE: engine, reencode, rechunk, archive, references, scan (default all). Peers are what is found: zarrs_benchmark_read_sync and
+CASE: engine, reencode, rechunk, archive, references, scan, survey (default all). Peers are what is found: zarrs_benchmark_read_sync and
 zarrs_reencode (cargo install zarrs_tools --features benchmark) on the PATH, and two Python environments below
 $CM_PEERS (default ~/.cache/chunkmill-peers): z3 with zarr 3, tensorstore and netCDF4, z2 with zarr 2 and
 rechunker. What is missing is named and left out. Data are made once in build/bench (about 5 GB).
@@ -139,6 +139,17 @@ def archive(rounds):
                        "time=365,y=30,x=60", "--quiet"], "wall_s")})
 
 
+def survey(rounds):
+    generate("archive")
+    files = sorted(glob.glob(str(DATA / "archive/*.nc")))
+    ours = [BUILD / "chunkmill", "survey", *files, "--quiet"]
+    compare("survey of 365 files", rounds, {
+        "chunkmill": (ours, "wall_s"),
+        "chunkmill, one thread": (["taskset", "-c", "0", *ours, "--threads", "1"], "wall_s"),
+        "netCDF4-python by hand": (python("z3", "survey-netcdf4", DATA / "archive"), "in_s"),
+        "xarray by hand": (python("z3", "survey-xarray", DATA / "archive"), "in_s")})
+
+
 def scan(rounds):
     generate("archive")
     files = sorted(glob.glob(str(DATA / "archive/*.nc")))
@@ -188,7 +199,7 @@ def references(rounds):
 
 def main():
     cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive,
-             "references": references, "scan": scan}
+             "references": references, "scan": scan, "survey": survey}
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("case", nargs="*", choices=[[], *cases], default=[])
     ap.add_argument("--rounds", type=int, default=3)

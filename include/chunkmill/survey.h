@@ -19,7 +19,7 @@ extern "C" {
 /* The choices that the join of the same files would be given. */
 typedef struct cm_survey_options {
     const char *format;       /* as for cm_dataset_open */
-    const char *cache;        /* as in cm_sources_options */
+    const char *cache;        /* as in cm_sources_options; NULL: none. Not with a format. */
     cm_select_options select; /* of each file: group, variables, skip, unpack; isel and sel must be
                                  empty */
     bool select_any;          /* apply `select` at all */
@@ -30,11 +30,12 @@ typedef struct cm_survey_options {
 
 CM_API void cm_survey_options_init(cm_survey_options *options);
 
-/* Survey n >= 1 files. *out: a new document the caller frees, {"format": "chunkmill-survey",
- * "version": 1, ...}; docs/commands/survey.md has every member. A file that cannot be opened, or
- * does not fit, is a finding and no error: look at "joinable", "virtualizable" and, with a schema,
- * "as_schema". Raises CM_EINVAL (no such dimension, format or variable in any file; a schema that
- * is none), CM_ENOMEM, CM_ELIMIT, CM_ECANCEL. */
+/* Survey n >= 1 files; files of scan tables (chunkmill/scan.h) stand for those that they hold.
+ * *out: a new document the caller frees, {"format": "chunkmill-survey", "version": 1, ...};
+ * docs/commands/survey.md has every member. A file that cannot be opened, or does not fit, is a
+ * finding and no error: look at "joinable", "virtualizable" and, with a schema, "as_schema". Raises
+ * CM_EINVAL (no such dimension, format or variable in any file; a schema that is none), CM_ENOMEM,
+ * CM_ELIMIT, CM_ECANCEL. */
 CM_API int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
                            const cm_survey_options *options, cm_json_doc **out,
                            cm_error *err) CM_MUST_CHECK;

@@ -164,6 +164,8 @@ static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *
 static int check_options(const cm_cli *cli, cm_error *err)
 {
     struct stat st;
+    if (cli->args.cache && cli->args.format)
+        return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
     if (cli->args.write && !cli->args.schema) {
         cm_error_set(err, CM_EINVAL, "--write needs --schema: which file is to be written?");
         return cm_error_object(err, cli->command->name);

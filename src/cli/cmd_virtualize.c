@@ -174,7 +174,7 @@ static const cm_cli_example examples[] = {
     {"the same in Parquet, for many references", "chunkmill virtualize tas_2001.nc tas.parq"},
     {"from one form to the other", "chunkmill virtualize tas.json copy.parq"},
     {"files of which some do not fit: their chunks are rewritten beside the references",
-     "chunkmill virtualize tas_*.nc tas.json --concat time --materialize tas.chunks"},
+     "chunkmill virtualize tas_*.nc all.json --concat time --materialize all.chunks"},
     {"only the coordinates of several files, joined",
      "chunkmill virtualize tas_*.nc axes.json --skip tas --concat time"},
     {0}};

@@ -84,13 +84,37 @@ void cm_chain_unref(cm_chain *chain)
 {
     if (!chain || __atomic_sub_fetch(&chain->refcount, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    for (int i = 0; i < chain->nstages; i++)
+    for (int i = 0; i < chain->nstages && !chain->lender; i++)
         cm_codec_free(chain->stages[i]);
+    cm_chain_unref(chain->lender);
     free(chain->note);
     cm_record_unref(chain->dtype.record);
     cm_chain_unref(chain->inner);
     cm_chain_unref(chain->index);
     free(chain);
+}
+
+int cm_chain_with_lead(cm_chain *chain, cm_chain **out, cm_error *err)
+{
+    int64_t shape[CM_MAX_DIMS + 1] = {1};
+    if (chain->a2b != CM_A2B_BYTES && chain->a2b != CM_A2B_VLEN)
+        return cm_error_set(err, CM_EUNSUP, "shards and cells of a format's own get no more axes");
+    memcpy(shape + 1, chain->shape, (size_t)chain->ndim * sizeof *shape);
+    int r = cm_chain_alloc(chain->dtype, chain->ndim + 1, shape, out, err);
+    if (r)
+        return r;
+    cm_chain *c = *out;
+    c->transposed = chain->transposed;
+    for (int i = 0; i < chain->ndim; i++)
+        c->order[i + 1] = chain->order[i] + 1;
+    c->a2b = chain->a2b;
+    c->big_endian = chain->big_endian;
+    c->endian_given = chain->endian_given;
+    c->stored_size = chain->stored_size;
+    c->nstages = chain->nstages;
+    memcpy(c->stages, chain->stages, sizeof c->stages);
+    c->lender = cm_chain_ref(chain);
+    return 0;
 }
 
 int cm_chain_filters(const cm_chain *chain, int *flags)

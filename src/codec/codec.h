@@ -211,6 +211,8 @@ typedef struct cm_chain {
     struct cm_chain *inner;
     struct cm_chain *index; /* of the index array: uint64, ndim + 1 axes; fixed-size codecs only */
     bool index_at_start;
+
+    struct cm_chain *lender; /* not NULL: the stages are that chain's */
 } cm_chain;
 
 cm_chain *cm_chain_ref(cm_chain *chain);
@@ -220,6 +222,10 @@ void cm_chain_unref(cm_chain *chain);
  * stages. Raises CM_EUNSUP (more than CM_MAX_DIMS axes), CM_EDATA (a length below 1), CM_ELIMIT (a
  * chunk that size_t cannot count), CM_ENOMEM. */
 int cm_chain_new(cm_dtype dtype, int ndim, const int64_t *shape, cm_chain **out, cm_error *err);
+
+/* The same bytes as a chunk with one more axis, of length 1, before the others. Raises CM_EUNSUP
+ * (shards, cells of a format's own, too many axes), CM_ENOMEM. */
+int cm_chain_with_lead(cm_chain *chain, cm_chain **out, cm_error *err);
 
 /* Put a stage at the end. stage is taken, also on failure. Raises CM_EUNSUP (more than
  * CM_MAX_STAGES). */

@@ -108,6 +108,9 @@ int cm_survey_look_at(cm_survey *s, const cm_variable *v, cm_survey_look *out, c
 int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
                     uint32_t *form, cm_error *err);
 
+/* Is it an array of chunks on a regular grid, or contiguous, of which a stand-in can be made? */
+bool cm_survey_is_stored(const cm_array *a);
+
 /* What stands for an array a of form f with that length along the joined dimension: the stand-in of
  * a stand-in too. An array that is made of several is itself, ref'd. */
 int cm_survey_stand_in(const cm_form *f, cm_array *a, int64_t length, cm_array **out,

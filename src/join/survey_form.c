@@ -123,6 +123,11 @@ static int put_meaning(const cm_survey *s, const cm_variable *v, cm_survey_look 
     return rc;
 }
 
+bool cm_survey_is_stored(const cm_array *a)
+{
+    return cm_array_is_chunked(a) && !cm_chunked_is_irregular(a);
+}
+
 /* ---- storage --------------------------------------------------------------------------------- */
 
 static int look_at_chunks(const cm_array *a, unsigned *odd, cm_error *err)
@@ -209,9 +214,9 @@ static int put_storage(const cm_variable *v, cm_survey_look *look, cm_error *err
         rc = put_text(&look->key, v->storage.codecs, err);
     if (rc == 0)
         rc = put_text(&look->key, v->storage.stored_dtype, err);
-    if (rc == 0 && cm_array_is_chunked(a))
+    if (rc == 0 && cm_survey_is_stored(a))
         rc = put_chunked(a, look, err);
-    else if (rc == 0 && cm_array_map_source(a) && cm_array_is_chunked(cm_array_map_source(a)))
+    else if (rc == 0 && cm_array_map_source(a) && cm_survey_is_stored(cm_array_map_source(a)))
         rc = put_text(&look->key, "changed", err);
     else if (rc == 0) /* made of others: like no other file's */
         rc = put(&look->key, &a, sizeof a, err);
@@ -269,7 +274,7 @@ int cm_survey_stand_in(const cm_form *f, cm_array *a, int64_t length, cm_array *
 {
     int64_t shape[CM_MAX_DIMS];
     cm_array *source = cm_array_map_source(a), *stored = source ? source : a;
-    if (!cm_array_is_chunked(stored)) {
+    if (!cm_survey_is_stored(stored)) {
         *out = cm_array_ref(a);
         return 0;
     }
@@ -330,8 +335,8 @@ static bool same_chain(const cm_variable *a, const cm_variable *b)
 {
     uint64_t offset, limit;
     const int64_t *strides;
-    if (!a->array || !b->array || !cm_array_is_chunked(a->array) ||
-        !cm_array_is_chunked(b->array) ||
+    if (!a->array || !b->array || !cm_survey_is_stored(a->array) ||
+        !cm_survey_is_stored(b->array) ||
         cm_table_is_strided(cm_chunked_table(a->array), &offset, &strides, &limit))
         return true;
     return cm_chain_identical(cm_chunked_chain(a->array), cm_chunked_chain(b->array));

@@ -120,7 +120,7 @@ static bool is_plain(const cm_array *a)
 {
     uint64_t offset, limit;
     const int64_t *strides;
-    if (!cm_array_is_chunked(a) || cm_shape_nelem(a->ndim, a->shape) <= 0 ||
+    if (!cm_survey_is_stored(a) || cm_shape_nelem(a->ndim, a->shape) <= 0 ||
         cm_table_is_strided(cm_chunked_table(a), &offset, &strides, &limit))
         return false;
     const cm_chain *c = cm_chunked_chain(a);

@@ -323,7 +323,7 @@ static const cm_chain *source_chain(const cm_variable *v, bool zarr_only)
     return zarr_only && (cm_chain_filters(c, &flags) < 0 || flags) ? NULL : c;
 }
 
-int cm_layout_copy_stages(const cm_chain *from, cm_chain *to, cm_error *err)
+static int copy_stages(const cm_chain *from, cm_chain *to, cm_error *err)
 {
     cm_json_doc *doc;
     int r = cm_json_doc_new(0, &doc, err);
@@ -371,7 +371,7 @@ static int make_chain(const cm_save *save, const cm_variable *v, const cm_layout
     if (r)
         return r;
     if (own) {
-        r = cm_layout_copy_stages(own, c, err);
+        r = copy_stages(own, c, err);
     } else {
         const char *use = spec && !keep                    ? spec
                           : cm_kind_is_vlen(a->dtype.kind) ? "zstd:3"

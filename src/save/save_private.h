@@ -92,7 +92,6 @@ struct cm_save {
 
 /* layout.c. Every name that options use must exist: CM_EINVAL with the nearest one. */
 int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err);
-int cm_layout_copy_stages(const cm_chain *from, cm_chain *to, cm_error *err);
 int cm_layout_check_names(const cm_save *save, cm_error *err);
 
 /* After all layouts: say which options had no effect on any variable. */

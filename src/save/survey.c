@@ -184,7 +184,10 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
         return rc;
     s.uris = cm_tables_list_names(s.sources);
     s.n = cm_tables_list_count(s.sources);
-    rc = s.n == 0 ? cm_error_set(err, CM_EDATA, "scan tables of no file") : begin(&s, err);
+    if (s.n == 0 || s.n > UINT32_MAX / 2)
+        rc = cm_error_set(err, CM_EDATA, "scan tables of %zu files", s.n);
+    else
+        rc = begin(&s, err);
     if (rc == 0)
         rc = cm_survey_read(&s, err);
     if (rc == 0)

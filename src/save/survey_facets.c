@@ -161,10 +161,10 @@ static cm_json *storage(const cm_form *f, size_t i, const cm_array *a, cm_json_d
 /* The stored array that a form's array is, or changes; NULL: it is made of several. */
 static const cm_array *stored(const cm_array *a)
 {
-    if (cm_array_is_chunked(a))
+    if (cm_survey_is_stored(a))
         return a;
     const cm_array *source = cm_survey_changed_source(a);
-    return source && cm_array_is_chunked(source) ? source : NULL;
+    return source && cm_survey_is_stored(source) ? source : NULL;
 }
 
 cm_json *cm_survey_facet(const cm_survey *s, const cm_form *f, size_t i, cm_json_doc *doc)
@@ -192,6 +192,9 @@ cm_json *cm_survey_facet(const cm_survey *s, const cm_form *f, size_t i, cm_json
     }
     const cm_array *a = stored(v->array);
     if (!a)
-        return i == LAYOUT ? cm_json_new_string(doc, "made of several arrays") : NULL;
+        return i == LAYOUT ? cm_json_new_string(doc, cm_array_is_chunked(v->array)
+                                                         ? "chunks of different lengths"
+                                                         : "made of several arrays")
+                           : NULL;
     return storage(f, i, a, doc);
 }

@@ -189,12 +189,12 @@ static bool is_small(const cm_survey_report *r, uint32_t variable)
 static bool chains_differ(const cm_survey_report *r, uint32_t variable)
 {
     const cm_form *first = &r->s->forms[r->forms[variable][0]];
-    if (!first->v->array || !cm_array_is_chunked(first->v->array))
+    if (!first->v->array || !cm_survey_is_stored(first->v->array))
         return r->nforms[variable] > 1;
     const cm_chain *a = cm_chunked_chain(first->v->array);
     for (size_t i = 1; i < r->nforms[variable]; i++) {
         const cm_form *f = &r->s->forms[r->forms[variable][i]];
-        if (!f->v->array || !cm_array_is_chunked(f->v->array) ||
+        if (!f->v->array || !cm_survey_is_stored(f->v->array) ||
             !cm_chain_equal(a, cm_chunked_chain(f->v->array)))
             return true;
     }
@@ -336,7 +336,7 @@ static int partial_chunks(findings *x, uint32_t variable, cm_error *err)
     char message[160];
     size_t last = r->order.n, count = 0;
     bool blocked = r->agreement.joinable ? r->refused[variable] : !is_small(r, variable);
-    if (!blocked || f->axis < 0 || !f->v->array || !cm_array_is_chunked(f->v->array) ||
+    if (!blocked || f->axis < 0 || !f->v->array || !cm_survey_is_stored(f->v->array) ||
         !f->v->storage.chunks)
         return 0;
     int64_t chunk = f->v->storage.chunks[f->axis];

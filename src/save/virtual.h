@@ -1,7 +1,6 @@
 /* save/virtual.h: what the parts of writing references share.
  *
- *   virtual_segments.c a variable's array as segments of files
- *   virtual_flatten.c  segments -> chunks and codecs, or why references cannot say it
+ *   virtual_flatten.c  a variable's array as segments of files, or why references cannot say it
  *   virtual_model.c    with materialize: what most segments have in common, the others do not fit
  *   virtual_emit.c     segments -> one reference a chunk, in C order of the grid
  *   virtual_rewrite.c  chunks that references cannot say, rewritten into files of their own
@@ -22,11 +21,9 @@ enum { CM_VIRTUAL_NATIVE = 1 << 20 };
 
 /* The cells [begin, end) along the joined axis: the box from `start` of a file's array. */
 typedef struct cm_segment {
-    cm_array *leaf;  /* borrowed; a chunked array if `fits`, else any */
-    int lead;        /* 1: leaf lacks the first axis, of which this is one step */
-    bool blank;      /* steps that no file has */
-    bool fits;       /* its chunks can be referred to where they lie on the part's grid; or blank */
-    cm_chain *chain; /* with the part's axes; NULL: leaf is not chunked, or blank */
+    cm_array *leaf; /* borrowed; a chunked array if `fits`, else any */
+    bool fits;      /* its chunks can be referred to where they lie on the part's grid */
+    bool blank;     /* nobody stores it: there is nothing to refer to */
     int64_t begin, end;
     int64_t start[CM_MAX_DIMS];
     uint32_t path; /* of the leaf's own object, once known; UINT32_MAX before. Of a store of many
@@ -46,8 +43,9 @@ typedef struct cm_virtual_part {
     int64_t nchunks;
     cm_segment *segments;
     size_t nsegments, capacity;
+    cm_array **views; /* owned: stacked files' arrays with the new axis */
+    size_t nviews, views_capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
-    int row_axis; /* and along which */
     uint64_t chunk_nbytes;
     bool small;  /* at most CM_VIRTUAL_NATIVE bytes */
     bool native; /* one chunk, written into the references as little-endian cells */
@@ -118,14 +116,7 @@ void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p);
 /* The segments are contiguous: set chunk and chain to chunks of rows. The length of each segment is
  * taken into account, only those that fit must have whole rows. Raises as flatten. */
 int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err);
-/* NULL: not contiguous. */
 const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit);
-
-/* virtual_segments.c: fill in segments and axis. any: what is no array of a file becomes a segment
- * that does not fit, else it raises CM_EUNSUP. */
-int cm_virtual_segments(cm_virtual_part *p, bool any, cm_error *err);
-void cm_segments_clear(cm_virtual_part *p);
-int cm_virtual_refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err, const char *text);
 
 /* virtual_model.c: choose chunk and chain that most cells have, say which segments fit. */
 int cm_virtual_model(cm_virtual *v, cm_virtual_part *p, cm_error *err);

@@ -122,7 +122,7 @@ static int own_path(cm_virtual *v, cm_segment *s, uint32_t *id, cm_error *err)
 static bool inside(const cm_virtual_part *p, const cm_segment *s, const int64_t *coord,
                    int64_t *first)
 {
-    if (!s->fits)
+    if (!s->fits && !s->blank)
         return false;
     for (int i = 0; i < p->ndim; i++) {
         int64_t lo = coord[i] * p->chunk[i], end = cm_min_i64(lo + p->chunk[i], p->shape[i]);
@@ -140,9 +140,8 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
 {
     uint64_t offset, limit, step, end;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
-    bool rows = s->leaf->ndim > 0;
-    if (!cm_mul_u64(rows ? (uint64_t)first[p->row_axis] : 0, rows ? (uint64_t)strides[0] : 0,
-                    &step) ||
+    uint64_t row = p->ndim ? (uint64_t)first[0] : 0;
+    if (!cm_mul_u64(row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
         !cm_add_u64(offset, step, &offset) || !cm_add_u64(offset, p->chunk_nbytes, &end) ||
         end > limit)
         return trouble(p, s->leaf, coord, "lies beyond the end of the file (it is truncated)", err);
@@ -196,14 +195,14 @@ static int listed(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64_
 {
     int64_t inner[CM_MAX_DIMS];
     cm_location at;
-    for (int i = s->lead; i < p->ndim; i++)
-        inner[i - s->lead] = first[i] / p->chunk[i];
+    for (int i = 0; i < p->ndim; i++)
+        inner[i] = first[i] / p->chunk[i];
     at.where = CM_AT_NOWHERE;
     at.skip_mask = 0;
     int r = cm_chunked_locate(s->leaf, inner, &at, err);
     if (r || at.where == CM_AT_NOWHERE)
         return r;
-    if (at.skip_mask && s->chain->nstages) {
+    if (at.skip_mask && cm_chunked_chain(s->leaf)->nstages) {
         out->kind = CM_REFERENCE_ODD;
         out->odd = CM_ODD_MASK;
         return 0;

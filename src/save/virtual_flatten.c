@@ -1,5 +1,8 @@
-/* save/virtual_flatten.c: whether references can say a variable, which is segments of files along
- * one axis (virtual_segments.c), and with which chunks and codecs.
+/* save/virtual_flatten.c: a variable's array as segments of files along one axis, and whether
+ * references can say it.
+ *
+ *     concat(subset(A), B, C)  ->  [A from start | B | C]   each a chunked array of one file
+ *     concat(expand(A), blank) ->  [A with an axis | -]     stacked files, missing steps
  *
  * A reference format has one shape of chunks, one codec chain and one byte order for an array, and
  * a regular grid that starts at zero. So
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/chunked_lead.h"
 #include "array/compose.h"
 #include "base/bytes.h"
 #include "base/context_private.h"
@@ -27,14 +31,16 @@ enum { ROWS_NBYTES = 4 << 20 };
 
 void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
 {
-    cm_segments_clear(p);
     free(p->segments);
+    for (size_t i = 0; i < p->nviews; i++)
+        cm_array_unref(p->views[i]);
+    free(p->views);
     free(p->rewritten);
     cm_budget_unpin(cm_context_budget(v->ctx), p->pinned);
     cm_chain_unref(p->chain);
 }
 
-int cm_virtual_refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err, const char *text)
+static int refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err, const char *text)
 {
     cm_error_set(err, CM_EUNSUP, "references cannot say it: %s", text);
     cm_error_object(err, a ? a->label : NULL);
@@ -46,7 +52,115 @@ int cm_virtual_refuse(const cm_array *a, const cm_virtual_part *p, cm_error *err
     return CM_EUNSUP;
 }
 
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static int add_segment(cm_virtual_part *p, cm_array *a, const int64_t *start, int64_t begin,
+                       cm_error *err)
+{
+    if (cm_grow(&p->segments, &p->capacity, p->nsegments + 1, sizeof *p->segments, err))
+        return CM_ENOMEM;
+    cm_segment *s = &p->segments[p->nsegments++];
+    *s = (cm_segment){.leaf = a,
+                      .fits = cm_array_is_chunked(a) && !cm_chunked_is_irregular(a),
+                      .blank = cm_array_is_blank(a),
+                      .begin = begin,
+                      .path = UINT32_MAX};
+    memcpy(s->start, start, (size_t)a->ndim * sizeof *start);
+    s->end = begin; /* the length along the axis is known when the axis is */
+    return 0;
+}
+
+/* A stacked file's array: the chunked array with the new axis, NULL when there is none. inner:
+ * where the part begins, moved as subsets ask. */
+static int view_of(cm_virtual_part *p, cm_array *a, int64_t *inner, cm_array **out, cm_error *err)
+{
+    const int64_t *from;
+    cm_array *src = cm_array_expand_source(a), *below;
+    *out = NULL;
+    int r = cm_array_resolve(src, &src, err);
+    while (r == 0 && (below = cm_array_subset_source(src, &from))) {
+        for (int i = 0; i < src->ndim; i++)
+            inner[i + 1] += from[i];
+        r = cm_array_resolve(below, &src, err);
+    }
+    if (r || !cm_array_is_chunked(src))
+        return r;
+    r = cm_grow(&p->views, &p->views_capacity, p->nviews + 1, sizeof *p->views, err);
+    if (r == 0)
+        r = cm_chunked_with_lead(src, &p->views[p->nviews], err);
+    if (r == 0)
+        *out = p->views[p->nviews++];
+    return r;
+}
+
+/* any: what is no chunked array becomes a segment that does not fit, instead of an error. */
+static int collect(cm_virtual_part *p, cm_array *a, const int64_t *start, const int64_t *count,
+                   int64_t begin, bool *joined, bool any, cm_error *err)
+{
+    cm_array *const *parts;
+    const int64_t *begins, *from;
+    size_t n;
+    int axis, r = 0;
+    int64_t inner[CM_MAX_DIMS], some[CM_MAX_DIMS];
+    size_t nbytes = (size_t)a->ndim * sizeof *inner;
+    memcpy(inner, start, nbytes);
+    memcpy(some, count, nbytes);
+    r = cm_array_resolve(a, &a, err);
+    if (r)
+        return r;
+    cm_array *src = cm_array_subset_source(a, &from);
+    if (src) {
+        for (int i = 0; i < a->ndim; i++)
+            inner[i] += from[i];
+        return collect(p, src, inner, count, begin, joined, any, err);
+    }
+    if (cm_array_concat_parts(a, &parts, &n, &axis, &begins)) {
+        if (*joined && axis != p->axis)
+            return any ? add_segment(p, a, start, begin, err)
+                       : refuse(a, p, err, "it is joined along two axes");
+        *joined = true;
+        p->axis = axis;
+        for (size_t k = 0; k < n && r == 0; k++) {
+            int64_t lo = cm_max_i64(start[axis], begins[k]);
+            int64_t hi = cm_min_i64(start[axis] + count[axis], begins[k + 1]);
+            if (lo >= hi)
+                continue;
+            inner[axis] = lo - begins[k];
+            some[axis] = hi - lo;
+            r = collect(p, parts[k], inner, some, begin + lo - start[axis], joined, any, err);
+        }
+        return r;
+    }
+    if (cm_array_expand_source(a)) {
+        cm_error why = {0};
+        r = view_of(p, a, inner, &src, &why);
+        if (r == 0 && src)
+            return collect(p, src, inner, count, begin, joined, any, err);
+        if (r && r != CM_EUNSUP) {
+            if (err)
+                *err = why;
+            return r;
+        }
+        if (r && !any)
+            return refuse(a, p, err, why.message);
+    }
+    if (!cm_array_is_chunked(a) && !cm_array_is_blank(a) && !any)
+        return refuse(a, p, err, "its values are changed when they are read (text, time units)");
+    if (cm_array_is_chunked(a) && cm_chunked_is_irregular(a) && !any)
+        return refuse(a, p, err, "its chunks have different lengths");
+    return add_segment(p, a, start, begin, err);
+}
+
 /* ---- contiguous ------------------------------------------------------------------------------ */
+
+const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit)
+{
+    const int64_t *strides;
+    return cm_array_is_chunked(s->leaf) &&
+                   cm_table_is_strided(cm_chunked_table(s->leaf), offset, &strides, limit)
+               ? strides
+               : NULL;
+}
 
 /* Do the rows of the segment have no gaps inside, and between them? */
 static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *neighbours)
@@ -54,14 +168,13 @@ static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *
     uint64_t offset, limit;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
     int64_t want = s->leaf->dtype.size;
-    for (int i = p->ndim - 1; i > s->lead; i--) {
+    for (int i = p->ndim - 1; i >= 1; i--) {
         int64_t length = i == p->axis ? s->end - s->begin : p->shape[i];
-        if (s->start[i] != 0 || length != s->leaf->shape[i - s->lead] ||
-            (length > 1 && strides[i - s->lead] != want))
+        if (s->start[i] != 0 || length != s->leaf->shape[i] || (length > 1 && strides[i] != want))
             return false;
-        want *= length;
+        want *= s->leaf->shape[i];
     }
-    *neighbours = s->leaf->ndim == 0 || strides[0] == want || s->leaf->shape[0] <= 1;
+    *neighbours = p->ndim == 0 || strides[0] == want || s->leaf->shape[0] <= 1;
     return true;
 }
 
@@ -69,26 +182,17 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
 {
     int64_t common = 0, row = p->variable->array->dtype.size, rows = 1;
     bool gaps = false;
-    int lead = -1;
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
-        bool neighbours = true, rigid = s->fits && !s->blank;
-        if (rigid && lead >= 0 && s->lead != lead)
-            return cm_virtual_refuse(s->leaf, p, err, "contiguous data with and without the axis");
-        lead = rigid ? s->lead : lead;
-        if (rigid && !rows_are_whole(p, s, &neighbours))
-            return cm_virtual_refuse(s->leaf, p, err, "a part of each row of contiguous data");
+        bool neighbours = true;
+        if (s->fits && !rows_are_whole(p, s, &neighbours))
+            return refuse(s->leaf, p, err, "a part of each row of contiguous data");
         gaps = gaps || !neighbours;
         common = cm_gcd_i64(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
         if (p->axis > 0 && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
-            return cm_virtual_refuse(s->leaf, p, err, "its length along the joined axis differs");
+            return refuse(s->leaf, p, err, "its length along the joined axis differs");
     }
-    p->row_axis = lead > 0 ? lead : 0;
-    if (p->row_axis) { /* stacked: one file a step, its own first axis is cut */
-        p->chunk[0] = 1;
-        common = p->row_axis < p->ndim ? p->shape[p->row_axis] : 1;
-    }
-    for (int i = p->row_axis + 1; i < p->ndim; i++) {
+    for (int i = 1; i < p->ndim; i++) {
         p->chunk[i] = i == p->axis ? p->segments[0].end - p->segments[0].begin : p->shape[i];
         row *= p->chunk[i];
     }
@@ -101,14 +205,14 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
         if (common / d * row <= ROWS_NBYTES && common / d > rows)
             rows = common / d;
     }
-    if (p->row_axis < p->ndim)
-        p->chunk[p->row_axis] = rows;
+    if (p->ndim)
+        p->chunk[0] = rows;
     p->chunk_nbytes = (uint64_t)(rows * row);
     p->strided = true;
     int r = cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
     for (size_t k = 0; k < p->nsegments && r == 0; k++)
-        if (p->segments[k].fits && !p->segments[k].blank) {
-            p->chain->big_endian = p->segments[k].chain->big_endian;
+        if (p->segments[k].fits) {
+            p->chain->big_endian = cm_chunked_chain(p->segments[k].leaf)->big_endian;
             break;
         }
     return r;
@@ -116,19 +220,19 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
 
 /* ---- chunked --------------------------------------------------------------------------------- */
 
-/* The first segment that is of a file. */
-static const cm_segment *model_of(const cm_virtual_part *p)
+/* The first segment that somebody stores; NULL: none. */
+static const cm_segment *first_stored(const cm_virtual_part *p)
 {
-    size_t k = 0;
-    while (k + 1 < p->nsegments && p->segments[k].blank)
-        k++;
-    return &p->segments[k];
+    for (size_t k = 0; k < p->nsegments; k++)
+        if (!p->segments[k].blank)
+            return &p->segments[k];
+    return NULL;
 }
 
 static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
 {
-    const cm_array *first = model_of(p)->leaf;
-    const cm_chain *a = model_of(p)->chain, *b = s->chain;
+    const cm_array *model = first_stored(p)->leaf;
+    const cm_chain *a = cm_chunked_chain(model), *b = cm_chunked_chain(s->leaf);
     char text[600], shape[2][120] = {"", ""};
     const cm_chain *both[2] = {a, b};
     for (int k = 0; k < 2; k++)
@@ -137,63 +241,83 @@ static int differs(const cm_virtual_part *p, const cm_segment *s, cm_error *err)
                      i ? " x " : "", (long long)both[k]->shape[i]);
     char *x = cm_chain_text(a, NULL), *y = cm_chain_text(b, NULL);
     snprintf(text, sizeof text, "chunks of %s as %.80s, but of %s as %.80s in %.100s", shape[1],
-             y ? y : "?", shape[0], x ? x : "?", first->label ? first->label : "the first file");
+             y ? y : "?", shape[0], x ? x : "?", model->label ? model->label : "the first file");
     free(x);
     free(y);
-    return cm_virtual_refuse(s->leaf, p, err, text);
+    return refuse(s->leaf, p, err, text);
 }
 
 static int check_chunked(cm_virtual_part *p, cm_error *err)
 {
-    const cm_chain *c = model_of(p)->chain;
+    const cm_array *model = first_stored(p)->leaf;
+    const cm_chain *first = cm_chunked_chain(model);
     char text[200];
-    if (c->a2b != CM_A2B_BYTES && c->a2b != CM_A2B_VLEN)
-        return cm_virtual_refuse(model_of(p)->leaf, p, err,
-                                 c->a2b == CM_A2B_SHARDING ? "it is sharded"
-                                                           : "its cells are HDF5's own");
+    if (first->a2b != CM_A2B_BYTES && first->a2b != CM_A2B_VLEN)
+        return refuse(model, p, err,
+                      first->a2b == CM_A2B_SHARDING ? "it is sharded" : "its cells are HDF5's own");
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
-        if (!s->blank && !cm_chain_equal(c, s->chain))
+        const cm_chain *c = s->blank ? first : cm_chunked_chain(s->leaf);
+        if (!cm_chain_equal(first, c))
             return differs(p, s, err);
         for (int i = 0; i < p->ndim; i++)
-            if (!s->blank && s->start[i] % c->shape[i])
-                return cm_virtual_refuse(s->leaf, p, err,
-                                         "the part that is chosen begins inside a chunk");
+            if (s->start[i] % c->shape[i])
+                return refuse(s->leaf, p, err, "the part that is chosen begins inside a chunk");
         int64_t n = s->end - s->begin, size = p->ndim ? c->shape[p->axis] : 1;
         if (k + 1 < p->nsegments && n % size) {
             snprintf(
                 text, sizeof text,
                 "it has %lld steps of axis %d in chunks of %lld: a partial chunk in the middle",
                 (long long)n, p->axis, (long long)size);
-            return cm_virtual_refuse(s->leaf, p, err, text);
+            return refuse(s->leaf, p, err, text);
         }
     }
-    memcpy(p->chunk, c->shape, sizeof p->chunk);
-    p->chain = cm_chain_ref((cm_chain *)(uintptr_t)c);
+    memcpy(p->chunk, first->shape, sizeof p->chunk);
+    p->chain = cm_chain_ref((cm_chain *)(uintptr_t)first);
     return 0;
 }
 
 /* ---- the part -------------------------------------------------------------------------------- */
+
+static int segments_of(cm_virtual_part *p, bool any, cm_error *err)
+{
+    static const int64_t zero[CM_MAX_DIMS];
+    bool joined = false;
+    cm_array *a = p->variable->array;
+    p->nsegments = 0;
+    p->axis = 0;
+    int r = collect(p, a, zero, p->shape, 0, &joined, any, err);
+    if (r)
+        return r;
+    int64_t end = p->ndim ? p->shape[p->axis] : 1;
+    for (size_t k = p->nsegments; k-- > 0;) {
+        p->segments[k].end = end;
+        end = p->segments[k].begin;
+    }
+    return p->nsegments ? 0 : refuse(a, p, err, "it has no cells");
+}
 
 static int express(cm_virtual_part *p, cm_error *err)
 {
     uint64_t offset, limit;
     cm_array *a = p->variable->array;
     if (a->dtype.kind == CM_BYTES)
-        return cm_virtual_refuse(a, p, err, "cells of fixed-length bytes");
-    int r = cm_virtual_segments(p, false, err);
+        return refuse(a, p, err, "cells of fixed-length bytes");
+    int r = segments_of(p, false, err);
     if (r)
         return r;
-    if (model_of(p)->blank)
-        return cm_virtual_refuse(a, p, err, "no file has it");
-    bool strided = cm_segment_strides(model_of(p), &offset, &limit) != NULL;
-    const cm_chain *first = model_of(p)->chain;
+    const cm_segment *model = first_stored(p);
+    if (!model)
+        return refuse(a, p, err, "all of it is missing steps");
+    bool strided = cm_segment_strides(model, &offset, &limit) != NULL;
+    const cm_chain *first = cm_chunked_chain(model->leaf);
     for (size_t k = 0; k < p->nsegments; k++) {
-        const cm_segment *s = &p->segments[k];
-        if (!s->blank && ((cm_segment_strides(s, &offset, &limit) != NULL) != strided ||
-                          (strided && (s->chain->a2b != CM_A2B_BYTES ||
-                                       s->chain->big_endian != first->big_endian))))
-            return differs(p, s, err);
+        if (p->segments[k].blank)
+            continue;
+        const cm_chain *c = cm_chunked_chain(p->segments[k].leaf);
+        if ((cm_segment_strides(&p->segments[k], &offset, &limit) != NULL) != strided ||
+            (strided && (c->a2b != CM_A2B_BYTES || c->big_endian != first->big_endian)))
+            return differs(p, &p->segments[k], err);
     }
     return strided ? cm_virtual_chunk_rows(p, err) : check_chunked(p, err);
 }
@@ -204,24 +328,22 @@ static int check_chunks(const cm_virtual_part *p, cm_error *err)
 {
     int r = 0;
     for (size_t k = 0; k < p->nsegments && r == 0 && !p->strided; k++) {
-        const cm_segment *s = &p->segments[k];
-        const cm_array *leaf = s->leaf;
+        const cm_array *leaf = p->segments[k].leaf;
+        if (p->segments[k].blank)
+            return refuse(leaf, p, err, "missing steps");
         int64_t grid[CM_MAX_DIMS], at[CM_MAX_DIMS] = {0};
         cm_location loc;
-        bool some = !s->blank;
-        for (int i = 0; i < leaf->ndim && some; i++) {
-            grid[i] = cm_ceil_div(leaf->shape[i], p->chunk[i + s->lead]);
-            some = grid[i] > 0;
+        bool some = true;
+        for (int i = 0; i < p->ndim; i++) {
+            grid[i] = cm_ceil_div(leaf->shape[i], p->chunk[i]);
+            some = some && grid[i] > 0;
         }
-        if (s->blank)
-            return cm_virtual_refuse(leaf, p, err, "steps that no file has");
         do {
             loc.skip_mask = 0;
             r = some ? cm_chunked_locate(leaf, at, &loc, err) : 0;
             if (r == 0 && some && (loc.where == CM_AT_NOWHERE || loc.skip_mask))
-                return cm_virtual_refuse(leaf, p, err,
-                                         "a filter mask, or a chunk that was never written");
-        } while (r == 0 && some && cm_next(leaf->ndim, grid, at));
+                return refuse(leaf, p, err, "a filter mask, or a chunk that was never written");
+        } while (r == 0 && some && cm_next(p->ndim, grid, at));
     }
     return r;
 }
@@ -245,7 +367,7 @@ static int express_most(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     cm_chain_unref(p->chain);
     p->chain = NULL;
     p->strided = false;
-    r = cm_virtual_segments(p, true, err);
+    r = segments_of(p, true, err);
     return r ? r : cm_virtual_model(v, p, err);
 }
 
@@ -253,7 +375,7 @@ static int express_most(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 static int make_native(cm_virtual_part *p, cm_error *err)
 {
     p->native = true;
-    cm_segments_clear(p);
+    p->nsegments = 0;
     for (int i = 0; i < p->ndim; i++)
         p->chunk[i] = cm_max_i64(p->shape[i], 1);
     cm_chain_unref(p->chain);

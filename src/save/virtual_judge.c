@@ -114,8 +114,9 @@ int cm_virtual_judge(cm_context *ctx, cm_dataset *ds, cm_variable *variable, cm_
     if (rc == 0)
         rc = describe(&v, &part, err);
     for (size_t k = 0; rc == 0 && !part.native && k < part.nsegments; k++)
-        rc = part.strided ? look_at_rows(&v, &part, &part.segments[k], err)
-                          : look_at_segment(&v, &part, &part.segments[k], err);
+        rc = part.segments[k].blank ? 0
+             : part.strided         ? look_at_rows(&v, &part, &part.segments[k], err)
+                                    : look_at_segment(&v, &part, &part.segments[k], err);
     cm_virtual_part_deinit(&v, &part);
     cm_zarr_writer_free(v.writer);
     cm_store_unref(v.memory);

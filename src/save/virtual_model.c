@@ -71,9 +71,9 @@ static size_t list_models(cm_virtual *v, const cm_virtual_part *p, model *models
     size_t n = 0;
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
-        if (!s->chain)
+        if (!s->fits)
             continue;
-        const cm_chain *c = s->chain, *want = is_strided(s) ? NULL : c;
+        const cm_chain *c = cm_chunked_chain(s->leaf), *want = is_strided(s) ? NULL : c;
         size_t m = 0;
         while (m < n && !(want && models[m].chain ? cm_chain_equal(models[m].chain, want)
                                                   : models[m].chain == want))
@@ -95,11 +95,11 @@ static int take_rows(cm_virtual_part *p, cm_error *err)
     bool equal = true;
     for (size_t k = 0; k < p->nsegments; k++) {
         cm_segment *s = &p->segments[k];
-        bool mine = s->chain && is_strided(s) && s->chain->a2b == CM_A2B_BYTES;
-        if (mine && !first)
+        s->fits = s->fits && is_strided(s) && cm_chunked_chain(s->leaf)->a2b == CM_A2B_BYTES;
+        if (s->fits && !first)
             first = s;
-        mine = mine && s->chain->big_endian == first->chain->big_endian && s->lead == first->lead;
-        s->fits = mine || s->blank;
+        s->fits = s->fits && cm_chunked_chain(s->leaf)->big_endian ==
+                                 cm_chunked_chain(first->leaf)->big_endian;
         equal = equal && s->end - s->begin == p->segments[0].end - p->segments[0].begin;
     }
     return p->axis > 0 && !equal ? CM_EUNSUP : cm_virtual_chunk_rows(p, err);
@@ -109,7 +109,9 @@ static int take_rows(cm_virtual_part *p, cm_error *err)
 static int take_none(cm_virtual_part *p, cm_error *err)
 {
     cm_dtype dtype = p->variable->array->dtype;
-    const cm_chain *c = is_strided(&p->segments[0]) ? NULL : p->segments[0].chain;
+    const cm_array *leaf = p->segments[0].leaf;
+    const cm_chain *c =
+        cm_array_is_chunked(leaf) && !is_strided(&p->segments[0]) ? cm_chunked_chain(leaf) : NULL;
     cm_codec *codec = NULL;
     int64_t nbytes = dtype.size;
     for (int i = 0; i < p->ndim; i++) {
@@ -152,7 +154,8 @@ int cm_virtual_model(cm_virtual *v, cm_virtual_part *p, cm_error *err)
         return take_none(p, err);
     for (size_t k = 0; k < p->nsegments; k++) {
         cm_segment *s = &p->segments[k];
-        s->fits = s->blank || (s->chain && !is_strided(s) && cm_chain_equal(best->chain, s->chain));
+        s->fits =
+            s->fits && !is_strided(s) && cm_chain_equal(best->chain, cm_chunked_chain(s->leaf));
     }
     memcpy(p->chunk, best->chain->shape, sizeof p->chunk);
     p->chain = cm_chain_ref((cm_chain *)(uintptr_t)best->chain);

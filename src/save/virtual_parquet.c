@@ -114,7 +114,7 @@ static bool is_of_target(const gather *g, const cm_virtual_part *p, const cm_seg
     char theirs[PATH_MAX], ours[PATH_MAX], real[2][PATH_MAX];
     const char *store, *prefix;
     int64_t size;
-    if (!s->fits || s->blank || s->lead ||
+    if (!s->fits || !cm_array_is_chunked(s->leaf) ||
         !cm_refs_parquet_place(cm_chunked_table(s->leaf), &size, &store, &prefix) ||
         size != g->record_size)
         return false;

@@ -56,7 +56,7 @@ static int load_tables(void *arg, int64_t k, int worker, cm_error *err)
             const cm_virtual_part *p = &v->parts[i];
             const cm_segment *s = p->nsegments > (size_t)k ? &p->segments[k] : NULL;
             cm_location at;
-            if (!s || !s->chain || p->strided || cm_shape_nelem(s->leaf->ndim, s->leaf->shape) <= 0)
+            if (!s || !s->fits || p->strided || cm_shape_nelem(p->ndim, s->leaf->shape) <= 0)
                 continue;
             if (pass == 0)
                 cm_chunked_want(s->leaf);

@@ -490,3 +490,80 @@ def test_random_archives(run, tmp_path, rng):
         tally[key] += 1
     print(tally)
     assert min(tally.values()) >= 3, tally
+
+
+# ---- other sources ---------------------------------------------------------------------------------------------
+
+def test_stores_references_and_tables(run, ok, tmp_path):
+    files = archive(tmp_path, 5)
+    stores = []
+    for i, f in enumerate(files):
+        stores.append(str(tmp_path / f"s{i}.zarr"))
+        ok("rechunk", f, stores[-1], "--zarr", 2 + i % 2, "--chunks", "v:time=2,lat=48,lon=192", "--codec", "zlib:3")
+    mixed = [stores[0], files[1], stores[2], files[3]]
+    assert agrees(run, stores[:1], tmp_path)["virtualizable"]
+    assert agrees(run, stores, tmp_path)["joinable"]
+    assert agrees(run, mixed, tmp_path)["joinable"]
+    other = str(tmp_path / "t.zarr")
+    ok("rechunk", files[4], other, "--zarr", 2, "--chunks", "v:time=3", "--codec", "zstd:3")
+    report = agrees(run, [*stores[:4], other], tmp_path)
+    assert report["joinable"] and not report["virtualizable"]
+    assert files_of(report, finding(report, "chunks", "/v")["others"][0])[-1] == other
+    references = []
+    for i, f in enumerate(files):
+        references.append(str(tmp_path / f"r{i}.{('json', 'parq')[i % 2]}"))
+        ok("virtualize", f, references[-1])
+    assert agrees(run, references, tmp_path)["joinable"]
+    assert agrees(run, [references[0], *files[1:]], tmp_path)["joinable"]
+    tables = []
+    for i, f in enumerate(files):
+        tables.append(str(tmp_path / f"t{i}.cmt"))
+        ok("scan", f, "--out", tables[-1])
+    report = agrees(run, tables, tmp_path)
+    assert report["virtualizable"] and report["order"]["steps"] == 60
+    several = str(tmp_path / "all.cmt")
+    ok("scan", *files[1:4], "--out", several)
+    report = agrees(run, [files[0], several, tables[4]], tmp_path)
+    assert report["files"] == 5 and report["joinable"] and report["order"]["steps"] == 60
+    assert report["sources"] == files
+
+
+def test_cache(run, tmp_path, year):
+    cache = tmp_path / "cache"
+    plain = survey(run, *year[:40])
+    for _ in range(2):
+        assert survey(run, *year[:40], "--cache", cache) == plain
+    odd = write(tmp_path / "odd.nc", steps=1, first=400, chunk=(1, 48, 192), dtype="f8")
+    assert survey(run, *year[:40], odd, "--cache", cache) == survey(run, *year[:40], odd)
+    assert run("survey", *year[:2], "--cache", cache, "--format", "hdf5").code == 2
+    assert run("survey", *year[:2], "--cache", year[3]).code == 2
+
+
+def test_lone_arrays(run, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    names = []
+    for i in range(3):
+        names.append(str(tmp_path / f"a{i}.zarr"))
+        a = zarr.create_array(names[-1], shape=(4, 6 + i), chunks=(2, 3), dtype="i4", dimension_names=["x", "y"])
+        a[:] = np.arange(4 * (6 + i)).reshape(4, 6 + i)
+    assert agrees(run, names, tmp_path, "--concat", "y")["joinable"]
+    assert not agrees(run, names, tmp_path, "--concat", "x")["joinable"]
+    assert agrees(run, names[:1], tmp_path)["joinable"]
+
+
+def test_virtual_datasets(run, tmp_path):
+    """Arrays that are made of others: each file's is its own."""
+    files = []
+    for i in range(3):
+        src = tmp_path / f"src{i}.h5"
+        with h5py.File(src, "w") as f:
+            f.create_dataset("part", data=np.arange(800 * 100, dtype="f8").reshape(800, 100) + i, chunks=(100, 100))
+        layout = h5py.VirtualLayout((800, 100), "f8")
+        layout[:] = h5py.VirtualSource(src, "part", (800, 100))
+        files.append(str(tmp_path / f"vds{i}.h5"))
+        with h5py.File(files[-1], "w") as f:
+            d = f.create_virtual_dataset("part", layout)
+            f["x"] = np.arange(800.0) + 800 * i
+            f["x"].make_scale("x")
+            d.dims[0].attach_scale(f["x"])
+    assert agrees(run, files, tmp_path, "--concat", "x")["joinable"]

@@ -10,8 +10,8 @@ from cli_program import fails, ok
 
 warnings.simplefilter("ignore")
 zarr = pytest.importorskip("zarr")
-if tuple(int(x) for x in zarr.__version__.split(".")[:2]) < (3, 2):
-    pytest.skip(f"zarr-python {zarr.__version__} has no rectilinear grids", allow_module_level=True)
+pytestmark = pytest.mark.skipif(tuple(int(x) for x in zarr.__version__.split(".")[:2]) < (3, 2),
+                                reason=f"zarr-python {zarr.__version__} has no rectilinear grids")
 
 MONTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 

@@ -416,8 +416,8 @@ def refusals():
     yield 3, "shards compressed as a whole", "shard", "f4", {
         "chunks": (4,), "serializer": shards((2,), [codec("bytes", endian="little")], "end"),
         "compressors": [ZSTD]}
-    yield 3, "rectilinear chunk grids", "grid", "f4", {"edit": {"chunk_grid": {
-        "name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [[1, 2]]}}}}
+    yield 3, "other chunk grids", "grid", "f4", {"edit": {"chunk_grid": {
+        "name": "hexagonal", "configuration": {"chunk_shape": [2]}}}}
     yield 3, "storage transformers", "transformer", "f4", {"edit": {
         "storage_transformers": [codec("nothing")]}}
     for name in ("json2", "pickle"):

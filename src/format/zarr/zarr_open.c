@@ -118,8 +118,39 @@ static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_vers
 
 /* ---- one array ------------------------------------------------------------------------------- */
 
-static int make_table(const opening *o, const cm_zarr_node *node, const cm_zarr_meta *m,
-                      cm_table **out, cm_error *err)
+typedef struct looking {
+    char separator; /* 0: nothing was found that tells */
+} looking;
+
+/* "12/..." or "12.34": the first that tells ends the listing. */
+static int look_at_name(void *user, const char *name, bool is_prefix, uint64_t size, cm_error *err)
+{
+    looking *l = user;
+    size_t digits = strspn(name, "0123456789");
+    (void)size, (void)err;
+    if (digits && !name[digits] && is_prefix)
+        l->separator = '/';
+    else if (digits && name[digits] == '.' && !is_prefix)
+        l->separator = '.';
+    return l->separator ? 1 : 0;
+}
+
+/* v2 without "dimension_separator": chunks in folders were written by stores that knew by
+ * themselves (zarr-python's NestedDirectoryStore before 2.8, an FSStore told so). Read by the other
+ * keys such an array would be nothing but fill. */
+static int look_for_separator(const opening *o, const char *prefix, cm_zarr_meta *m, cm_error *err)
+{
+    looking l = {0};
+    if (o->tree->format != 2 || m->separator_given || m->ndim < 2)
+        return 0;
+    int r = o->store->vt->list(o->store, prefix, look_at_name, &l, err);
+    if (l.separator)
+        m->separator = l.separator;
+    return r == 1 ? 0 : r;
+}
+
+static int make_table(const opening *o, const cm_zarr_node *node, cm_zarr_meta *m, cm_table **out,
+                      cm_error *err)
 {
     if (o->elsewhere && m->grid)
         return cm_error_set(err, CM_EUNSUP, "references to a rectilinear chunk grid");
@@ -134,8 +165,9 @@ static int make_table(const opening *o, const cm_zarr_node *node, const cm_zarr_
         return o->elsewhere->make(o->elsewhere->user, &place, out, err);
     }
     char *prefix = cm_zarr_key_join(o->key, node->path, err);
-    int r = prefix ? cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, out, err)
-                   : CM_ENOMEM;
+    int r = prefix ? look_for_separator(o, prefix, m, err) : CM_ENOMEM;
+    if (r == 0)
+        r = cm_table_new_named(prefix, m->ndim, m->separator, m->default_keys, out, err);
     free(prefix);
     return r;
 }
@@ -230,11 +262,23 @@ static int settle(const opening *o, cm_variable *v, int r, cm_error *why, cm_err
     return r;
 }
 
+/* Marks of netCDF-C at the root, in all of its modes and versions. */
+static bool is_by_netcdf(const cm_zarr_tree *tree)
+{
+    static const char *const marks[] = {"_NCProperties", "_nczarr_superblock", "_NCZARR_SUPERBLOCK",
+                                        "_nczarr_group", "_NCZARR_GROUP"};
+    const cm_zarr_node *root = tree->nnodes ? &tree->nodes[0] : NULL;
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0] && root && tree->format == 2; i++)
+        if (cm_json_get(root->attributes, marks[i]) || cm_json_get(root->document, marks[i]))
+            return true;
+    return false;
+}
+
 static int add_array(const opening *o, const cm_zarr_node *node, cm_group *parent, const char *name,
                      cm_error *err)
 {
     cm_variable *v;
-    cm_zarr_meta m = {.ndim = -1};
+    cm_zarr_meta m = {.ndim = -1, .by_netcdf = is_by_netcdf(o->tree)};
     cm_error why = {0};
     int described = 0, r = cm_group_add_variable(parent, name, &v, err);
     if (r)

@@ -154,7 +154,9 @@ typedef struct cm_zarr_meta {
     void *cell_other; /* owned, a cell of another kind: instead of cell */
     cm_chain *chain;  /* owned */
     char separator;
-    bool default_keys; /* v3's "default" chunk keys, else v2's */
+    bool separator_given; /* v2: else it is a guess */
+    bool default_keys;    /* v3's "default" chunk keys, else v2's */
+    bool by_netcdf; /* v2: netCDF-C wrote the hierarchy, as its root says; set by the caller */
 } cm_zarr_meta;
 
 /* Everything that was found before a failure stays set (shape, names, attributes). The caller

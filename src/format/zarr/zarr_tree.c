@@ -342,6 +342,10 @@ static int add_child(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const ch
             cm_context_log(ctx, CM_LOG_WARNING,
                            "%s: %s is Zarr v2 inside a Zarr v3 group and is left out", store->uri,
                            full);
+        if (t->format == 2 && exists(store, full, "zarr.json"))
+            cm_context_log(ctx, CM_LOG_WARNING,
+                           "%s: %s is Zarr v3 inside a Zarr v2 group and is left out", store->uri,
+                           full);
         goto out;
     }
     r = add_node(t, path, &node, err);
