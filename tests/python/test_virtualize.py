@@ -319,6 +319,33 @@ def test_contiguous_is_cut(tmp_path, ok):
     assert json.loads(refs["v/.zarray"])["chunks"] == [6, 400, 400]
 
 
+def test_contiguous_parts(tmp_path, ok, run):
+    """Large rows are cut along the next axis, and so is a part of each row, as long as pieces are not tiny."""
+    with h5py.File(tmp_path / "w.h5", "w") as h:
+        data = np.arange(3 * 1500 * 1000, dtype="f4").reshape(3, 1500, 1000)
+        h["v"] = data
+    for form in FORMS:
+        ok("virtualize", tmp_path / "w.h5", tmp_path / form)
+        ok("diff", tmp_path / "w.h5", tmp_path / form)
+        assert np.array_equal(raw(tmp_path / form, form).v.values, data)
+    refs = json.loads((tmp_path / "cube.json").read_text())["refs"]
+    assert json.loads(refs["v/.zarray"])["chunks"] == [1, 750, 1000]
+    files = [big(tmp_path / f"p{i}.h5", 4 * i) for i in range(2)]
+    for f in files:
+        with h5py.File(f, "a") as h:
+            for name, axis in ("y", 1), ("x", 2):
+                h[name] = np.arange(400.0)
+                h[name].make_scale(name)
+                h["v"].dims[axis].attach_scale(h[name])
+    want = np.arange(8 * 160000, dtype="f4").reshape(8, 400, 400)
+    for part, cut in ("y=10:310", np.s_[:, 10:310]), ("y=10:311,time=1:7", np.s_[1:7, 10:311]):
+        for form in FORMS:
+            ok("virtualize", *files, tmp_path / form, "--isel", part, "--overwrite")
+            assert np.array_equal(raw(tmp_path / form, form).v.values, want[cut])
+    done = run("virtualize", *files, tmp_path / "no.json", "--isel", "x=1:300")
+    assert done.code == 3 and "a part of each row" in done.err
+
+
 def test_wrong_order(tmp_path, ok):
     files = [write(tmp_path / f"o{i}.nc", 2 * i) for i in (2, 0, 1)]
     right(files, tmp_path, ok, cells(0, 6))
