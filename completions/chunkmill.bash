@@ -38,11 +38,21 @@ _chunkmill()
         --isel) return ;;
         --sel) return ;;
         --format) choices='zarr hdf5 netcdf3 kerchunk' ;;
+        --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
+        --static) choices='first' ;;
+        --files-from) files=1 ;;
         --max-mem) return ;;
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--isel --sel --unpack --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--isel --sel --unpack --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     scan)
         case $previous in

@@ -36,12 +36,6 @@ static int list_chunks(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_
     return ret;
 }
 
-static bool is_joined(const cm_cli_args *a)
-{
-    return a->noperands > 1 || a->files_from || a->order || a->unsorted || a->duplicates ||
-           a->gaps || a->stack || a->coord || a->calendar;
-}
-
 static int show(cm_cli *cli, const cm_dataset *ds, const cm_group *g, cm_error *err)
 {
     cm_error worst;
@@ -79,7 +73,7 @@ static int run(cm_cli *cli, cm_error *err)
     cm_dataset *ds = NULL;
     const cm_group *g;
     int ret = cm_cli_begin(cli, 0, err);
-    if (ret == 0 && is_joined(&cli->args))
+    if (ret == 0 && (cli->args.noperands > 1 || cm_cli_joins(&cli->args)))
         return show_joined(cli, err);
     if (ret == 0 && cli->args.noperands == 0) {
         cm_error_set(err, CM_EINVAL, "needs %s", cli->command->operands);

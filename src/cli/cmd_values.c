@@ -1,4 +1,4 @@
-/* cli/cmd_values.c: chunkmill values URI VAR.
+/* cli/cmd_values.c: chunkmill values URI... VAR.
  *
  * Text: one row of the last axis a line, cells separated by commas; a one-dimensional array has one
  * cell a line; from three dimensions on a line `# [i, j, :, :]` stands before each plane, so that
@@ -221,17 +221,11 @@ static int choose(cm_cli *cli, cm_dataset *ds, cm_dataset **part, cm_error *err)
     return cm_dataset_select(cli->ctx, ds, &options, part, err);
 }
 
-static int run(cm_cli *cli, cm_error *err)
+static int values_of_one(cm_cli *cli, const char *name, uint64_t buffer, cm_error *err)
 {
-    const char *uri = cli->args.operands[0], *name = cli->args.operands[1], *reason;
     cm_dataset *ds = NULL, *part = NULL;
     const cm_variable *v = NULL;
-    uint64_t buffer = cm_cli_memory(cli, &reason) / 4;
-    if (buffer > LARGEST_BUFFER)
-        buffer = LARGEST_BUFFER;
-    int ret = cm_cli_begin(cli, buffer, err);
-    if (ret == 0)
-        ret = cm_cli_open(cli, uri, &ds, err);
+    int ret = cm_cli_open(cli, cli->args.operands[0], &ds, err);
     if (ret == 0)
         ret = cm_cli_find_variable(ds, cm_dataset_root(ds), name, &v, err);
     if (ret == 0)
@@ -240,12 +234,58 @@ static int run(cm_cli *cli, cm_error *err)
         ret = cm_cli_find_variable(part, cm_dataset_root(part), name, &v, err);
     if (ret == 0)
         ret = put_values(cli, v, buffer, err);
-    if (ret < 0 && ret != CM_ECANCEL) {
-        cm_error_object(err, uri);
-        cm_error_variable(err, name);
-    }
+    if (ret < 0 && ret != CM_ECANCEL)
+        cm_error_object(err, cli->args.operands[0]);
     cm_dataset_free(part);
     cm_dataset_free(ds);
+    return ret;
+}
+
+/* Is the variable made by the join? */
+static bool is_made(const cm_cli_args *args, const char *name)
+{
+    size_t n = strlen(name);
+    return (args->stack && strcmp(args->stack, name) == 0) ||
+           (args->coord && strncmp(args->coord, name, n) == 0 && args->coord[n] == '=');
+}
+
+/* Only what the variable needs is joined; of merged sources not every one has it. */
+static int values_of_joined(cm_cli *cli, const char *name, uint64_t buffer, cm_error *err)
+{
+    cm_cli_sources sources = {0};
+    const cm_variable *v = NULL;
+    int ret = cm_cli_sources_list(cli, cli->args.noperands - 1, &sources, err);
+    if (ret == 0 && !cli->args.merge && !is_made(&cli->args, name))
+        ret = cm_cli_list_add(&cli->args.vars, name, strlen(name), err);
+    if (ret == 0)
+        ret = cm_cli_sources_open(cli, &sources, err);
+    if (ret == 0)
+        ret =
+            cm_cli_find_variable(sources.dataset, cm_dataset_root(sources.dataset), name, &v, err);
+    if (ret == 0)
+        ret = put_values(cli, v, buffer, err);
+    cm_cli_sources_free(&sources);
+    return ret;
+}
+
+static int run(cm_cli *cli, cm_error *err)
+{
+    const cm_cli_args *args = &cli->args;
+    const char *name = args->operands[args->noperands - 1], *reason;
+    if (args->noperands < 2 && !args->files_from) {
+        cm_error_set(err, CM_EINVAL, "needs %s: something is missing", cli->command->operands);
+        cm_error_hint(err, "chunkmill %s --help", cli->command->name);
+        return CM_EINVAL;
+    }
+    uint64_t buffer = cm_cli_memory(cli, &reason) / 4;
+    if (buffer > LARGEST_BUFFER)
+        buffer = LARGEST_BUFFER;
+    bool joined = args->noperands != 2 || cm_cli_joins(args);
+    int ret = cm_cli_begin(cli, buffer, err);
+    if (ret == 0)
+        ret = (joined ? values_of_joined : values_of_one)(cli, name, buffer, err);
+    if (ret < 0 && ret != CM_ECANCEL)
+        cm_error_variable(err, name);
     return ret;
 }
 
@@ -257,6 +297,7 @@ static const cm_cli_option options[] = {
      "subset by coordinate value: lat=-10:10, time=2001/2010 (both ends included)"},
     CM_CLI_UNPACK_OPTION,
     CM_CLI_FORMAT_OPTION,
+    CM_CLI_JOIN_OPTIONS,
     CM_CLI_RESOURCE_OPTIONS,
     CM_CLI_TALK_OPTIONS,
 };
@@ -264,20 +305,21 @@ static const cm_cli_option options[] = {
 static const cm_cli_example examples[] = {
     {"all values of a coordinate, one a line", "chunkmill values tas_2001.nc lat"},
     {"one point's series", "chunkmill values tas_2001.nc tas --isel lat=0,lon=0,time=0:10"},
+    {"of joined files", "chunkmill values tas_*.nc time --isel time=364:367"},
     {"as nested JSON lists", "chunkmill values tas_2001.nc tas --isel time=0 --json"},
     {0}};
 
 const cm_cli_command cm_cli_values = {
     .name = "values",
-    .operands = "URI VAR",
+    .operands = "URI... VAR",
     .summary = "print values, as text or JSON",
     .text = "Prints the cells of one variable in C order. Text has one row of the last axis a "
             "line, with commas between cells; from three dimensions on, a line \"# [i, :, :]\" "
             "stands before each plane (indices count within the chosen part). JSON is nested "
             "lists. Numbers are the shortest text that reads back to the same bits; NaN and "
-            "Infinity are written so in JSON too, as Python does.",
-    .min_operands = 2,
-    .max_operands = 2,
+            "Infinity are written so in JSON too, as Python does. Several sources are joined.",
+    .min_operands = 1,
+    .max_operands = (size_t)-1,
     .options = options,
     .examples = examples,
     .run = run};

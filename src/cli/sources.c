@@ -242,11 +242,10 @@ int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
     return ret;
 }
 
-static bool joins(const cm_cli *cli, const cm_cli_sources *s)
+bool cm_cli_joins(const cm_cli_args *a)
 {
-    const cm_cli_args *a = &cli->args;
-    return s->nopened > 1 || a->unsorted || a->duplicates || a->gaps || a->stack || a->coord ||
-           a->calendar;
+    return a->files_from || a->order || a->unsorted || a->duplicates || a->gaps || a->stack ||
+           a->coord || a->calendar;
 }
 
 static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
@@ -299,7 +298,7 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
             return ret;
     }
     s->dataset = s->opened[0];
-    if (joins(cli, s)) {
+    if (s->nopened > 1 || cm_cli_joins(&cli->args)) {
         ret = join(cli, s, err);
         if (ret < 0)
             return ret;

@@ -44,6 +44,9 @@ int cm_cli_require_named(const cm_dataset *ds, const cm_group *g, const char *na
 int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *name,
                          const cm_variable **out, cm_error *err) CM_MUST_CHECK;
 
+/* Do options ask for something that also one source by itself has to be joined for? */
+bool cm_cli_joins(const cm_cli_args *args);
+
 /* A join's report (cm_dataset_join_report) as the member "join" of an object, and as lines of text;
  * nothing when it is NULL. */
 void cm_cli_join_json(const cm_json *report, cm_cli_json *json);

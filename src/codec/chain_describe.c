@@ -63,51 +63,49 @@ static cm_json *describe_sharding(const cm_chain *c, cm_json_doc *doc)
     return o;
 }
 
-/* What the last of n filters gives has a byte order when it is wider than a byte. */
-static cm_json *describe_bytes_after(const cm_chain *c, cm_json_doc *doc, int n)
+/* The codec that makes bytes of form, which the stages before it made; valued: of numbers. */
+static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, const cm_array_form *form,
+                             bool valued)
 {
-    uint32_t from, to;
     cm_json *config, *o;
-    c->stages[n - 1]->cls->filter(c->stages[n - 1], &from, &to);
-    o = named(doc, "bytes", to > 1 ? &config : NULL);
-    return !o || (to > 1 && cm_json_set_string(doc, config, "endian", "little")) ? NULL : o;
-}
-
-static cm_json *describe_a2b(const cm_chain *c, cm_json_doc *doc, int nfilters)
-{
-    cm_json *config;
-    switch (c->a2b) {
-    case CM_A2B_BYTES:
-        return nfilters > 0 ? describe_bytes_after(c, doc, nfilters) : describe_bytes(c, doc);
-    case CM_A2B_VLEN:
-        return named(doc, c->dtype.kind == CM_STRING ? "vlen-utf8" : "vlen-bytes", &config);
-    case CM_A2B_SHARDING: return describe_sharding(c, doc);
-    case CM_A2B_CUSTOM: break; /* another format's cells: no Zarr codec says that */
-    }
-    return NULL;
+    if (c->a2b == CM_A2B_SHARDING)
+        return describe_sharding(c, doc);
+    if (c->a2b == CM_A2B_CUSTOM) /* another format's cells: no Zarr codec says that */
+        return NULL;
+    if (cm_kind_is_vlen(form->dtype.kind))
+        return named(doc, form->dtype.kind == CM_STRING ? "vlen-utf8" : "vlen-bytes", &config);
+    if (!valued)
+        return describe_bytes(c, doc);
+    bool wide = cm_dtype_word(form->dtype) > 1;
+    o = named(doc, "bytes", wide ? &config : NULL);
+    return !o || (wide && cm_json_set_string(doc, config, "endian", "little")) ? NULL : o;
 }
 
 cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc)
 {
+    cm_array_form form = {.dtype = chain->dtype, .ndim = chain->ndim};
     cm_json *list = cm_json_new_array(doc);
     if (!list)
         return NULL;
     if (chain->transposed && cm_json_add(doc, list, describe_transpose(chain, doc)))
         return NULL;
-    int flags, nfilters = cm_chain_filters(chain, &flags);
-    for (int i = 0; i < nfilters; i++) {
+    for (int i = 0; i < chain->ndim; i++)
+        form.shape[i] = chain->shape[chain->order[i]];
+    bool bytes = false, valued = false;
+    for (int i = 0; i < chain->nstages; i++) {
         const cm_codec *s = chain->stages[i];
+        int flags = bytes || !s->cls->filter ? CM_FILTER_LAYOUT : s->cls->filter(s, &form);
+        valued |= !(flags & CM_FILTER_LAYOUT);
+        if (!bytes && !s->cls->filter) {
+            if (cm_json_add(doc, list, describe_a2b(chain, doc, &form, valued)))
+                return NULL;
+            bytes = true;
+        }
         if (cm_json_add(doc, list, s->cls->describe(s, doc, CM_ZARR3)))
             return NULL;
+        bytes |= (flags & CM_FILTER_BYTES) != 0;
     }
-    if (cm_json_add(doc, list, describe_a2b(chain, doc, nfilters)))
-        return NULL;
-    for (int i = nfilters > 0 ? nfilters : 0; i < chain->nstages; i++) {
-        const cm_codec *s = chain->stages[i];
-        if (cm_json_add(doc, list, s->cls->describe(s, doc, CM_ZARR3)))
-            return NULL;
-    }
-    return list;
+    return bytes || !cm_json_add(doc, list, describe_a2b(chain, doc, &form, valued)) ? list : NULL;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -131,7 +129,8 @@ static int text(const cm_chain *c, cm_buffer *b, cm_error *err)
             r = cm_buffer_append_string(b, ")", err);
     }
     bool plain = c->a2b == CM_A2B_BYTES && !(c->big_endian && cm_dtype_word(c->dtype) > 1);
-    if (!r && !plain && c->a2b != CM_A2B_CUSTOM) {
+    if (!r && !plain && c->a2b != CM_A2B_CUSTOM &&
+        !(c->a2b == CM_A2B_VLEN && c->nstages && c->stages[0]->cls->filter)) {
         r = space(b, start, err);
         if (!r)
             r = text_a2b(c, b, err);

@@ -4,7 +4,9 @@
  * An entry is a name, or an object of name, configuration and must_understand. The list is a walk
  * through two states: while the chunk is still an array, transposes may come, then one codec that
  * makes bytes; after it only bytes-to-bytes codecs. Several transposes become one. What follows a
- * transpose sees the stored axes, so an inner chunk's shape is in their order.
+ * transpose sees the stored axes, so an inner chunk's shape is in their order. Codecs that change
+ * numbers or shapes are stages, and each is given the form that the one before it made; transposes
+ * behind one are stages, too.
  *
  * A codec that this program does not know is an error by name; with must_understand: false it is
  * left out, as the specification allows for codecs.
@@ -17,12 +19,13 @@
 enum { DEPTH_MAX = 8 /* of sharding within sharding */ };
 
 typedef struct {
-    cm_dtype dtype;
+    cm_dtype dtype; /* of the cells */
     int ndim;
     cm_chain *chain;
-    int64_t stored[CM_MAX_DIMS]; /* the chunk's shape along the stored axes */
+    cm_array_form form; /* what the next array codec is given; along the stored axes */
     bool have_bytes;
-    uint32_t width; /* of the numbers after the last filter, 0 before one */
+    bool staged; /* there are stages: axes can no longer be moved by the engine */
+    bool valued; /* some look at numbers, which lie little-endian between them */
     int depth;
 } walk;
 
@@ -111,17 +114,20 @@ static int add_transpose(walk *w, const entry *e, cm_error *err)
     int second[CM_MAX_DIMS], first[CM_MAX_DIMS];
     int r = known_members(e, (const char *const[]){"order", NULL}, err);
     if (!r)
-        r = read_order(cm_json_get(e->config, "order"), w->ndim, second, err);
+        r = read_order(cm_json_get(e->config, "order"), w->form.ndim, second, err);
     if (r)
         return r;
-    if (w->width)
-        return cm_error_set(err, CM_EUNSUP, "codec transpose after a filter");
     cm_chain *c = w->chain;
+    if (w->staged) {
+        cm_codec *codec;
+        r = cm_codec_new_transpose(second, &w->form, &codec, err);
+        return r ? r : cm_chain_append(c, codec, err);
+    }
     memcpy(first, c->order, sizeof first);
     c->transposed = false;
     for (int i = 0; i < w->ndim; i++) {
         c->order[i] = first[second[i]];
-        w->stored[i] = c->shape[c->order[i]];
+        w->form.shape[i] = c->shape[c->order[i]];
         c->transposed |= c->order[i] != i;
     }
     return 0;
@@ -136,39 +142,42 @@ static int set_bytes(walk *w, const entry *e, cm_error *err)
         return r;
     cm_chain *c = w->chain;
     char name[CM_DTYPE_NAME];
-    if (cm_kind_is_vlen(w->dtype.kind))
+    uint32_t word = cm_dtype_word(w->form.dtype);
+    if (cm_kind_is_vlen(w->form.dtype.kind))
         return cm_error_set(err, CM_EDATA, "codec bytes cannot hold variable-length %s",
                             w->dtype.kind == CM_STRING ? "strings: vlen-utf8 can"
                                                        : "bytes: vlen-bytes can");
     if (endian && strcmp(endian, "little") != 0 && strcmp(endian, "big") != 0)
         return cm_error_set(err, CM_EDATA, "codec bytes: endian \"%s\" is not little or big",
                             endian);
-    if (w->width && !endian && w->width > 1)
-        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing");
-    if (w->width) { /* the cells in memory are the filters' matter, little-endian ones */
-        if (w->width > 1 && strcmp(endian, "big") == 0)
-            return cm_error_set(err, CM_EUNSUP, "codec bytes: big-endian numbers after a filter");
-        c->endian_given = cm_dtype_word(w->dtype) > 1;
+    if (!endian && word > 1)
+        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for %s",
+                            cm_dtype_name(w->form.dtype, name, sizeof name));
+    bool big = endian && strcmp(endian, "big") == 0;
+    if (!w->valued) {
+        c->endian_given = endian != NULL;
+        c->big_endian = big;
         return 0;
     }
-    if (!endian && cm_dtype_word(w->dtype) > 1)
-        return cm_error_set(err, CM_EDATA, "codec bytes: endian is missing for %s",
-                            cm_dtype_name(w->dtype, name, sizeof name));
-    c->endian_given = endian != NULL;
-    c->big_endian = endian && strcmp(endian, "big") == 0;
-    return 0;
+    /* The cells are the filters' matter; what these made is swapped by a stage of its own. */
+    c->endian_given = cm_dtype_word(w->dtype) > 1;
+    cm_codec *swap;
+    if (!big || word < 2)
+        return 0;
+    r = cm_codec_new_byteswap(word, &swap, err);
+    return r ? r : cm_chain_append(c, swap, err);
 }
 
 static int set_vlen(walk *w, const entry *e, cm_error *err)
 {
-    bool bytes = strcmp(e->name, "vlen-bytes") == 0;
+    bool bytes = strstr(e->name, "vlen-bytes") != NULL;
     int r = cm_config_read(e->config, CM_ZARR3, e->name, NULL, 0, err);
     if (r)
         return r;
     char name[CM_DTYPE_NAME];
-    if (w->dtype.kind != (bytes ? CM_VBYTES : CM_STRING))
+    if (w->form.dtype.kind != (bytes ? CM_VBYTES : CM_STRING))
         return cm_error_set(err, CM_EDATA, "codec %s cannot hold %s", e->name,
-                            cm_dtype_name(w->dtype, name, sizeof name));
+                            cm_dtype_name(w->form.dtype, name, sizeof name));
     w->chain->a2b = CM_A2B_VLEN;
     w->chain->endian_given = false;
     w->chain->stored_size = 0;
@@ -186,12 +195,12 @@ static int read_chunk_shape(const walk *w, const cm_json *shape, int64_t *inner,
         if (!cm_json_int64(cm_json_at(shape, (size_t)i), &inner[i]) || inner[i] < 1)
             return cm_error_set(err, CM_EDATA,
                                 "codec sharding_indexed: bad chunk length along axis %d", i);
-        if (w->stored[i] % inner[i])
+        if (w->form.shape[i] % inner[i])
             return cm_error_set(err, CM_EDATA,
                                 "codec sharding_indexed: chunk length %" PRId64
                                 " does not divide the shard's %" PRId64 " along axis %d",
-                                inner[i], w->stored[i], i);
-        count[i] = w->stored[i] / inner[i];
+                                inner[i], w->form.shape[i], i);
+        count[i] = w->form.shape[i] / inner[i];
     }
     return 0;
 }
@@ -225,6 +234,12 @@ static int set_sharding(walk *w, const entry *e, cm_error *err)
     if (w->depth >= DEPTH_MAX)
         return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: nested more than %d deep",
                             DEPTH_MAX);
+    if (w->staged) {
+        cm_error_set(err, CM_EUNSUP, "codec sharding_indexed after %s",
+                     w->chain->stages[w->chain->nstages - 1]->cls->name);
+        cm_error_hint(err, "such a shard must be decoded whole for each chunk: rewrite the array");
+        return CM_EUNSUP;
+    }
     int64_t inner[CM_MAX_DIMS], count[CM_MAX_DIMS + 1];
     int r = known_members(e, keys, err);
     if (!r)
@@ -249,38 +264,27 @@ static int set_sharding(walk *w, const entry *e, cm_error *err)
 static int add_stage(walk *w, const entry *e, const cm_codec_class *cls, cm_error *err)
 {
     bool numcodecs = strncmp(e->name, "numcodecs.", 10) == 0;
+    cm_array_form cells = {.dtype = w->dtype, .ndim = -1};
     cm_codec *codec;
-    uint32_t from, to;
-    int r = cls->parse(e->config, numcodecs && !cls->filter ? CM_ZARR2 : CM_ZARR3, w->dtype, &codec,
-                       err);
-    if (r || !cls->filter)
+    if (!cls->filter) {
+        int r =
+            cm_codec_parse(cls, e->config, numcodecs ? CM_ZARR2 : CM_ZARR3, &cells, &codec, err);
         return r ? r : cm_chain_append(w->chain, codec, err);
-    int flags = cls->filter(codec, &from, &to);
-    if (flags & CM_FILTER_BIG)
-        r = cm_error_set(err, CM_EUNSUP, "codec %s: big-endian numbers in Zarr v3", e->name);
-    else if (from != (w->width ? w->width : w->dtype.size))
-        r = cm_error_set(err, CM_EDATA, "codec %s: numbers of %u bytes, but it is given %u",
-                         e->name, from, w->width ? w->width : w->dtype.size);
-    if (r) {
-        cm_codec_free(codec);
-        return r;
     }
-    w->width = to;
+    bool vlen = cm_kind_is_vlen(w->form.dtype.kind);
+    int r = cm_codec_parse(cls, e->config, CM_ZARR3, &w->form, &codec, err);
+    if (r)
+        return r;
+    int flags = cls->filter(codec, &w->form);
+    w->staged = true;
+    w->valued |= !(flags & CM_FILTER_LAYOUT);
+    w->have_bytes = flags & CM_FILTER_BYTES;
+    if (vlen && ((flags & CM_FILTER_BYTES) || !cm_kind_is_vlen(w->form.dtype.kind))) {
+        w->chain->a2b = CM_A2B_VLEN; /* the stage's matter, as these make them */
+        w->chain->stored_size = 0;
+        w->chain->endian_given = false;
+    }
     return cm_chain_append(w->chain, codec, err);
-}
-
-static int unknown(const entry *e, cm_error *err)
-{
-    int r = cm_error_set(err, CM_EUNSUP, "codec \"%s\" is not supported", e->name);
-    cm_buffer names;
-    cm_buffer_init(&names, sizeof err->hint);
-    if (cm_buffer_append_string(
-            &names, "known: transpose, bytes, vlen-utf8, vlen-bytes, sharding_indexed, ", NULL) ==
-            0 &&
-        cm_codec_names(CM_ZARR3, &names, NULL) == 0)
-        cm_error_hint(err, "%.*s", (int)names.nbytes, (const char *)names.data);
-    cm_buffer_deinit(&names);
-    return r;
 }
 
 static int add_entry(walk *w, const cm_json *v, cm_error *err)
@@ -295,6 +299,8 @@ static int add_entry(walk *w, const cm_json *v, cm_error *err)
         {"bytes", set_bytes, true},
         {"vlen-utf8", set_vlen, true},
         {"vlen-bytes", set_vlen, true},
+        {"numcodecs.vlen-utf8", set_vlen, true},
+        {"numcodecs.vlen-bytes", set_vlen, true},
         {"sharding_indexed", set_sharding, true},
     };
     entry e;
@@ -308,14 +314,12 @@ static int add_entry(walk *w, const cm_json *v, cm_error *err)
             return cm_error_set(err, CM_EDATA,
                                 "codec %s takes an array, but an earlier codec made bytes of it",
                                 e.name);
-        if (w->width && array_codecs[i].makes_bytes && array_codecs[i].add != set_bytes)
-            return cm_error_set(err, CM_EUNSUP, "codec %s after a filter", e.name);
         w->have_bytes = array_codecs[i].makes_bytes;
         return array_codecs[i].add(w, &e, err);
     }
     const cm_codec_class *cls = cm_codec_class_named(e.name, CM_ZARR3);
     if (!cls)
-        return e.optional ? 0 : unknown(&e, err);
+        return e.optional ? 0 : cm_codec_unknown(e.name, CM_ZARR3, "codec", err);
     if (cls->filter && w->have_bytes)
         return cm_error_set(err, CM_EDATA,
                             "codec %s takes an array, but an earlier codec made bytes of it",
@@ -336,7 +340,8 @@ static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const i
     int r = cm_chain_alloc(dtype, ndim, shape, &w.chain, err);
     if (r)
         return r;
-    memcpy(w.stored, w.chain->shape, sizeof w.stored);
+    w.form = (cm_array_form){.dtype = dtype, .ndim = ndim};
+    memcpy(w.form.shape, w.chain->shape, sizeof w.form.shape);
     for (size_t i = 0, n = cm_json_count(codecs); i < n && !r; i++)
         r = add_entry(&w, cm_json_at(codecs, i), err);
     if (!r && !w.have_bytes)

@@ -1,7 +1,8 @@
 /* codec/chain_run.c: encoding and decoding through the bytes-to-bytes stages.
  *
  * Checksums move nothing: decoding looks through them (view), encoding adds them in place; only
- * when a checksum is the first stage does it copy, since the cells are not to be written to. All
+ * when a checksum is the first stage does it copy, since the cells are not to be written to. So do
+ * filters that have nothing to do. All
  * other stages each write a new buffer. With m such moves, the last writes straight to the caller's
  * dst: one move needs no middle buffer, two need one, three or more need two, taken in turns:
  *
@@ -33,7 +34,7 @@ static active_stages active(const cm_chain *chain, uint32_t skip_mask)
     active_stages a = {0};
     for (int i = 0; i < chain->nstages; i++)
         if (!(skip_mask >> i & 1)) {
-            a.nmoves += a.n == 0 || !chain->stages[i]->cls->view;
+            a.nmoves += a.n == 0 || !cm_codec_looks_through(chain->stages[i]);
             a.index[a.n++] = (uint8_t)i;
         }
     return a;
@@ -47,7 +48,7 @@ static size_t middle_nbytes_each(const cm_chain *chain, size_t stored_nbytes, in
     if (*nbuffers == 0)
         return 0;
     int last = chain->nstages - 1;
-    while (chain->stages[last]->cls->view)
+    while (cm_codec_looks_through(chain->stages[last]))
         last--;
     size_t n = stored_nbytes, most = n;
     for (int i = 0; i < last; i++) {
@@ -90,7 +91,7 @@ int cm_chain_decode(const cm_chain *chain, cm_codec_work *work, uint32_t skip_ma
     *nout = 0;
     for (int k = a.n - 1, turn = 0; k >= 0; k--) {
         const cm_codec *s = chain->stages[a.index[k]];
-        if (k > 0 && s->cls->view) {
+        if (k > 0 && cm_codec_looks_through(s)) {
             size_t offset;
             int r = s->cls->view(s, at, n, &offset, &n, err);
             if (r)
@@ -131,7 +132,7 @@ int cm_chain_encode(const cm_chain *chain, cm_codec_work *work, const void *src,
     *nout = 0;
     for (int k = 0, moved = 0, turn = 0; k < a.n; k++) {
         const cm_codec *s = chain->stages[a.index[k]];
-        bool in_place = k > 0 && s->cls->view;
+        bool in_place = k > 0 && cm_codec_looks_through(s);
         bool final = (moved += !in_place) == a.nmoves;
         uint8_t *to = final ? (uint8_t *)dst : (uint8_t *)scratch + (turn % 2 ? each : 0);
         if (in_place)

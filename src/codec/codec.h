@@ -34,9 +34,19 @@ typedef struct cm_codec cm_codec;
 typedef struct cm_codec_work cm_codec_work;
 
 enum {
-    CM_FILTER_LOSSY = 1, /* not every cell comes back: encoding refuses those that do not */
-    CM_FILTER_BIG = 2    /* configured for big-endian numbers */
+    CM_FILTER_LOSSY = 1,  /* not every cell comes back: encoding refuses those that do not */
+    CM_FILTER_BIG = 2,    /* configured for big-endian numbers */
+    CM_FILTER_LAYOUT = 4, /* only where cells or their bytes lie: copies do without it */
+    CM_FILTER_BYTES = 8   /* what it makes is bytes: Zarr v3's array-to-bytes codecs */
 };
+
+/* What an array codec is given, and what it makes of it: cells of a type in C order. */
+typedef struct cm_array_form {
+    cm_dtype dtype;  /* record is borrowed */
+    bool big_endian; /* v2; in v3 numbers between codecs have no order and are little-endian */
+    int ndim;        /* -1: not known (v2's filters after the first) */
+    int64_t shape[CM_MAX_DIMS];
+} cm_array_form;
 
 /* A class of bytes-to-bytes codecs: one per file, one registry (codec/registry.c). */
 typedef struct cm_codec_class {
@@ -48,6 +58,10 @@ typedef struct cm_codec_class {
      * shuffles that leave it out. */
     int (*parse)(const cm_json *config, cm_dialect dialect, cm_dtype dtype, cm_codec **out,
                  cm_error *err);
+
+    /* The same for codecs that depend on more than the type: instead of parse. */
+    int (*parse_array)(const cm_json *config, cm_dialect dialect, const cm_array_form *in,
+                       cm_codec **out, cm_error *err);
 
     /* The configuration again, as an element of "codecs" (v3) or a filter/compressor object
      * (v2). */
@@ -71,9 +85,11 @@ typedef struct cm_codec_class {
                   void *dst, size_t capacity, size_t *nout, cm_error *err);
 
     /* For checksums, whose decoded bytes lie unchanged inside the encoded ones: check src and say
-     * where, so that a chain need not copy. NULL for all others. */
+     * where, so that a chain need not copy. NULL for all others. has_view: which codecs of the
+     * class can; NULL: all. */
     int (*view)(const cm_codec *codec, const void *src, size_t nsrc, size_t *offset, size_t *nbytes,
                 cm_error *err);
+    bool (*has_view)(const cm_codec *codec);
 
     /* Encoding piece by piece, for chunks that nobody wants to hold whole; NULL for codecs that
      * cannot. begin: n bytes will come. feed: the next of them; what is encoded so far is written,
@@ -87,10 +103,9 @@ typedef struct cm_codec_class {
      * what a shard's index needs; NULL for compressors. */
     size_t (*encoded_size)(const cm_codec *codec, size_t n);
 
-    /* For those that Zarr v3 has among the array-to-array codecs, before the one that makes bytes:
-     * numbers of *from bytes become as many of *to bytes. Returns CM_FILTER_ flags. NULL for all
-     * others. */
-    int (*filter)(const cm_codec *codec, uint32_t *from, uint32_t *to);
+    /* For those that Zarr v3 has among the codecs of arrays: *form becomes what the codec makes of
+     * it (left alone where the result is bytes). Returns CM_FILTER_ flags. NULL for all others. */
+    int (*filter)(const cm_codec *codec, cm_array_form *form);
 
     /* Append the text for people: "zstd:3", "blosc(zstd:5,shuffle,4)". */
     int (*text)(const cm_codec *codec, cm_buffer *out, cm_error *err);
@@ -105,6 +120,13 @@ struct cm_codec {
 };
 
 void cm_codec_free(cm_codec *codec); /* codecs are one malloc'ed block each */
+
+/* cls->parse_array or cls->parse. */
+int cm_codec_parse(const cm_codec_class *cls, const cm_json *config, cm_dialect dialect,
+                   const cm_array_form *in, cm_codec **out, cm_error *err);
+
+/* Does decoding only look (view)? */
+bool cm_codec_looks_through(const cm_codec *codec);
 
 /* NULL when there is none of that name. v3 also accepts the numcodecs names "numcodecs.zlib",
  * ... */
@@ -244,9 +266,14 @@ cm_json *cm_chain_describe_v3(const cm_chain *chain, cm_json_doc *doc);
  * crc32c. inner is taken, also on failure. */
 int cm_chain_new_sharding(cm_chain *inner, const int64_t *shape, cm_chain **out, cm_error *err);
 
-/* How many of the chain's stages, the first ones, are filters; *flags: theirs together. -1 when a
- * filter comes after something else. */
+/* How many of the chain's stages, the first ones, are filters; *flags: theirs together, but for
+ * CM_FILTER_LAYOUT. -1 when a filter comes after something else. */
 int cm_chain_filters(const cm_chain *chain, int *flags);
+
+/* Put copies of from's stages behind those of `to`, a chain of the same type of cells and perhaps
+ * other chunks, to be written in this dialect: without those that are CM_FILTER_LAYOUT, and
+ * little-endian. Raises what parsing raises: a codec may not suit the other chunks. */
+int cm_chain_copy_stages(const cm_chain *from, cm_chain *to, cm_dialect dialect, cm_error *err);
 
 /* From v2's "filters" and "compressor" (JSON null or values), "order" 'C' or 'F', and the byte
  * order of the dtype. */

@@ -6,11 +6,22 @@
 
 /* ---- the classes, one per file --------------------------------------------------------------- */
 
-extern const cm_codec_class cm_class_adler32, cm_class_blosc, cm_class_bz2, cm_class_crc32,
-    cm_class_crc32c, cm_class_fletcher32, cm_class_gzip, cm_class_lookup3, cm_class_lz4,
-    cm_class_lzma, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
-extern const cm_codec_class cm_class_astype, cm_class_bitround, cm_class_delta,
-    cm_class_fixedscaleoffset, cm_class_quantize;
+extern const cm_codec_class cm_class_adler32, cm_class_base64, cm_class_blosc, cm_class_bz2,
+    cm_class_crc32, cm_class_crc32c, cm_class_fletcher32, cm_class_gzip, cm_class_lookup3,
+    cm_class_lz4, cm_class_lzma, cm_class_shuffle, cm_class_zlib, cm_class_zstd;
+
+/* Codecs of arrays. */
+extern const cm_codec_class cm_class_astype, cm_class_bitround, cm_class_cast_value,
+    cm_class_categorize, cm_class_delta, cm_class_fixedscaleoffset, cm_class_json2,
+    cm_class_packbits, cm_class_packbits_bool, cm_class_quantize, cm_class_reshape,
+    cm_class_scale_offset;
+
+/* Those that a chain makes by itself: a transpose behind a filter, and "bytes" behind one. */
+extern const cm_codec_class cm_class_byteswap, cm_class_transpose;
+
+/* form is changed to the transposed one. */
+int cm_codec_new_transpose(const int *order, cm_array_form *form, cm_codec **out, cm_error *err);
+int cm_codec_new_byteswap(uint32_t word, cm_codec **out, cm_error *err);
 
 /* Those that only HDF5 files have: they decode, but neither encode nor have a configuration, and
  * the registry does not know them. */
@@ -19,6 +30,17 @@ extern const cm_codec_class cm_class_bitshuffle_hdf5, cm_class_lz4_hdf5, cm_clas
 
 /* A zeroed codec of nbytes bytes, whose first member is a cm_codec. */
 int cm_codec_alloc(const cm_codec_class *cls, size_t nbytes, void *out, cm_error *err);
+
+/* The same with the content of src, which is of this type and whose cls is set here. */
+int cm_codec_copy(const cm_codec_class *cls, const void *src, size_t nbytes, cm_codec **out,
+                  cm_error *err);
+
+/* The scratch function of codecs that need none. */
+size_t cm_no_scratch(const cm_codec *codec, size_t n, bool encoding);
+
+/* CM_EUNSUP for a name that the registry does not know, with the reason where there is one. what:
+ * "codec", "filter", "compressor". */
+int cm_codec_unknown(const char *name, cm_dialect dialect, const char *what, cm_error *err);
 
 /* All names that the registry knows in this dialect, "blosc, crc32c, ...", appended. */
 int cm_codec_names(cm_dialect dialect, cm_buffer *out, cm_error *err);

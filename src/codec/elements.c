@@ -1,15 +1,15 @@
 /* codec/elements.c: numbers of a named type inside bytes.
  *
  * Filters work in blocks: they load some hundred numbers into an array of int64 or double, do what
- * they do and store them. So there is one switch for a block and not for a number, and the
- * compiler vectorises the loops. Every integer up to 32 bits is exact as a double; 64-bit ones go
+ * they do and store them. So there is one switch for a block and not for a number, and the loops
+ * (element_kernels.c) are vectors. Every integer up to 32 bits is exact as a double; 64-bit ones go
  * as int64 where they can, and filters refuse the mixes in which they would be rounded twice.
  */
-#include <math.h>
 #include <string.h>
 
 #include "codec/elements.h"
 #include "nd/copy.h"
+#include "nd/copy_kernels.h"
 #include "nd/half.h"
 
 int cm_elements_of(cm_dtype dtype, const char *codec, cm_elements *out, cm_error *err)
@@ -63,52 +63,46 @@ bool cm_elements_equal(const cm_elements *a, const cm_elements *b)
     return a->kind == b->kind && a->big_endian == b->big_endian;
 }
 
-/* ---- loading --------------------------------------------------------------------------------- */
+void cm_elements_make_little(cm_elements *e)
+{
+    if (e->big_endian)
+        e->name[0] = '<';
+    e->big_endian = false;
+}
+
+/* ---- byte order ------------------------------------------------------------------------------ */
 
 enum { BLOCK = 512 };
 
-static bool swapped(const cm_elements *e)
+static uint32_t swap_of(const cm_elements *e)
 {
-    return e->size > 1 && e->big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    bool native_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    return e->size > 1 && e->big_endian != native_big ? e->size : 0;
 }
 
-#define EACH(type, expression)                                                                     \
-    do {                                                                                           \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            type v;                                                                                \
-            memcpy(&v, p + i * sizeof v, sizeof v);                                                \
-            out[i] = (expression);                                                                 \
-        }                                                                                          \
-    } while (0)
-
-static void load_i64(const cm_elements *e, const uint8_t *p, size_t n, int64_t *out)
+const void *cm_elements_native(const cm_elements *e, const void *src, size_t n, void *room)
 {
-    switch (e->kind) {
-    case CM_INT8: EACH(int8_t, v); break;
-    case CM_INT16: EACH(int16_t, v); break;
-    case CM_INT32: EACH(int32_t, v); break;
-    case CM_UINT16: EACH(uint16_t, v); break;
-    case CM_UINT32: EACH(uint32_t, v); break;
-    case CM_INT64:
-    case CM_UINT64: EACH(int64_t, v); break;
-    default: EACH(uint8_t, v); break;
-    }
+    if (!swap_of(e))
+        return src;
+    cm_copy_bytes(room, src, n * e->size, e->size);
+    return room;
 }
 
-static void load_f64(const cm_elements *e, const uint8_t *p, size_t n, double *out)
+void cm_elements_to_order(const cm_elements *e, void *data, size_t n)
 {
-    switch (e->kind) {
-    case CM_FLOAT16: EACH(uint16_t, (double)cm_half_to_float(v)); break;
-    case CM_FLOAT32: EACH(float, (double)v); break;
-    case CM_FLOAT64: EACH(double, v); break;
-    case CM_INT8: EACH(int8_t, v); break;
-    case CM_INT16: EACH(int16_t, v); break;
-    case CM_INT32: EACH(int32_t, v); break;
-    case CM_UINT16: EACH(uint16_t, v); break;
-    case CM_UINT32: EACH(uint32_t, v); break;
-    case CM_INT64: EACH(int64_t, (double)v); break;
-    case CM_UINT64: EACH(uint64_t, (double)v); break;
-    default: EACH(uint8_t, v); break;
+    cm_swap_bytes(data, n * e->size, swap_of(e));
+}
+
+/* ---- loading and storing --------------------------------------------------------------------- */
+
+static void load_f64(cm_kind kind, const void *src, size_t n, double *out)
+{
+    if (cm_load_f64(kind, src, n, out))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, (const uint8_t *)src + 2 * i, 2);
+        out[i] = (double)cm_half_to_float(half);
     }
 }
 
@@ -117,82 +111,44 @@ static void load_f64(const cm_elements *e, const uint8_t *p, size_t n, double *o
     void name(const cm_elements *e, const void *src, size_t n, type *out)                          \
     {                                                                                              \
         uint8_t block[BLOCK * 8];                                                                  \
-        const uint8_t *p = src;                                                                    \
-        if (!swapped(e)) {                                                                         \
-            load(e, p, n, out);                                                                    \
-            return;                                                                                \
-        }                                                                                          \
         for (size_t at = 0, some; at < n; at += some) {                                            \
-            some = n - at < BLOCK ? n - at : BLOCK;                                                \
-            memcpy(block, p + at * e->size, some * e->size);                                       \
-            cm_swap_bytes(block, some * e->size, e->size);                                         \
-            load(e, block, some, out + at);                                                        \
+            some = !swap_of(e) || n - at < BLOCK ? n - at : BLOCK;                                 \
+            load(e->kind, cm_elements_native(e, (const uint8_t *)src + at * e->size, some, block), \
+                 some, out + at);                                                                  \
         }                                                                                          \
     }
 
-LOADER(cm_elements_load_i64, load_i64, int64_t)
+LOADER(cm_elements_load_i64, cm_load_i64, int64_t)
 LOADER(cm_elements_load_f64, load_f64, double)
 
-/* ---- storing --------------------------------------------------------------------------------- */
-
-#define PUT(type, expression)                                                                      \
-    do {                                                                                           \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            type x = (expression);                                                                 \
-            memcpy(p + i * sizeof x, &x, sizeof x);                                                \
-        }                                                                                          \
-    } while (0)
+void cm_elements_load_f32(const cm_elements *e, const void *src, size_t n, float *out)
+{
+    cm_copy_bytes((uint8_t *)out, src, n * 4, swap_of(e));
+}
 
 void cm_elements_store_i64(const cm_elements *e, const int64_t *v, size_t n, void *dst)
 {
-    uint8_t *p = dst;
-    if (e->kind == CM_BOOL)
-        PUT(uint8_t, v[i] != 0);
-    else if (e->size == 1)
-        PUT(uint8_t, (uint8_t)v[i]);
-    else if (e->size == 2)
-        PUT(uint16_t, (uint16_t)v[i]);
-    else if (e->size == 4)
-        PUT(uint32_t, (uint32_t)v[i]);
-    else
-        PUT(int64_t, v[i]);
-    if (swapped(e))
-        cm_swap_bytes(dst, n * e->size, e->size);
-}
-
-/* lo <= trunc(v) < end for every one; false for NaN. */
-static bool inside(const double *v, size_t n, double lo, double end)
-{
-    bool good = true;
-    for (size_t i = 0; i < n; i++)
-        good &= v[i] > lo - 1 && v[i] < end;
-    return good;
+    cm_put_i64(e->kind, e->size, v, n, dst);
+    cm_elements_to_order(e, dst, n);
 }
 
 bool cm_elements_store_f64(const cm_elements *e, const double *v, size_t n, void *dst)
 {
     uint8_t *p = dst;
-    if (e->kind == CM_FLOAT64) {
-        PUT(double, v[i]);
-    } else if (e->kind == CM_FLOAT32) {
-        PUT(float, (float)v[i]);
-    } else if (e->kind == CM_FLOAT16) {
-        PUT(uint16_t, cm_double_to_half(v[i]));
-    } else if (e->kind == CM_BOOL || e->size == 8) {
+    if (e->kind == CM_FLOAT16) {
+        for (size_t i = 0; i < n; i++) {
+            uint16_t half = cm_double_to_half(v[i]);
+            memcpy(p + 2 * i, &half, 2);
+        }
+    } else if (!cm_put_f64(e->kind, v, n, dst)) {
         return false;
-    } else {
-        bool is_unsigned = cm_kind_is_unsigned(e->kind);
-        double end = ldexp(1, 8 * (int)e->size - !is_unsigned);
-        if (!inside(v, n, is_unsigned ? 0 : -end, end))
-            return false;
-        if (e->size == 1)
-            PUT(uint8_t, (uint8_t)(int64_t)v[i]);
-        else if (e->size == 2)
-            PUT(uint16_t, (uint16_t)(int64_t)v[i]);
-        else
-            PUT(uint32_t, (uint32_t)(int64_t)v[i]);
     }
-    if (swapped(e))
-        cm_swap_bytes(dst, n * e->size, e->size);
+    cm_elements_to_order(e, dst, n);
+    return true;
+}
+
+bool cm_elements_store_f32(const cm_elements *e, const float *v, size_t n, void *dst)
+{
+    cm_copy_bytes(dst, (const uint8_t *)v, n * 4, swap_of(e));
     return true;
 }

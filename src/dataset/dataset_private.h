@@ -56,6 +56,8 @@ struct cm_dataset {
     cm_group *root;
     bool is_array; /* a lone array, as Zarr stores may be: the root has one variable, whose name is
                       only the URI's, and nothing else */
+    bool
+        elsewhere; /* what opening found also depends on other files than the one that was opened */
     cm_paths *sources;     /* of references: the objects that they point to; else NULL; owned */
     const cm_json *joined; /* of doc: what a join did; NULL for others */
     void *owner;           /* the driver's or join's own state, freed last with owner_free */

@@ -145,7 +145,8 @@ static int none_or_several(const candidates *c, const bool *in, const char *none
     else
         cm_error_set(err, CM_EJOIN, "%s", none);
     cm_error_object(err, ds->uri);
-    cm_error_hint(err, "say which with --concat");
+    cm_error_hint(err, names[0] ? "say which with --concat"
+                                : "--concat says which, --stack makes a new one");
     return CM_EJOIN;
 }
 

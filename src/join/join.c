@@ -332,6 +332,8 @@ static int join_stacked(cm_context *ctx, cm_dataset *const *datasets, size_t n,
     cm_join_options along = *options;
     int rc = cm_stack_make(ctx, datasets, n, options, &stack, report, err);
     along.concat = stack.dimension;
+    if (stack.labels && along.gaps == CM_GAPS_WARN)
+        along.gaps = CM_GAPS_IGNORE;
     if (rc == 0)
         rc = join_along(ctx, stack.datasets, n, &along, report, out, err);
     cm_stack_deinit(&stack);

@@ -318,6 +318,7 @@ int cm_stack_make(cm_context *ctx, cm_dataset *const *datasets, size_t n,
         rc = cm_error_set(err, CM_EINVAL, "there is nothing to stack");
     if (rc == 0)
         rc = get_values(&s, err);
+    out->labels = s.is_new && !(s.supplied && s.supply.kind == CM_SUPPLY_INSTANT);
     if (rc == 0 && s.is_new)
         rc = decide(&s, err);
     if (rc == 0 && s.first)

@@ -12,6 +12,7 @@ typedef struct cm_stack {
     cm_dataset **datasets; /* n; those that were made are owned */
     bool *made;
     size_t n;
+    bool labels; /* the values are a new dimension's, and no times: none of them need be missing */
 } cm_stack;
 
 /* Do what options->stack and options->coord ask: datasets with the dimension and its coordinate,

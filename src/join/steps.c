@@ -23,7 +23,7 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 
-enum { BLOCK = 4096, MOST_FILLED = 1 << 24, EXAMPLES = 3 };
+enum { BLOCK = 4096, MOST_FILLED = 1 << 22, EXAMPLES = 3 };
 
 typedef struct step {
     __int128 key; /* negated where files descend */
@@ -42,6 +42,7 @@ typedef struct table {
     int64_t *begin; /* of each file's steps as they are read */
     step *steps;
     int64_t n;
+    uint64_t pinned;           /* bytes of the budget, for steps */
     bool sorted;               /* by value, else in the order of files */
     bool from_begin, from_end; /* all are as far from the beginning, the end of their months */
 } table;
@@ -201,13 +202,16 @@ static int read_table(table *t, cm_error *err)
             total = INT64_MAX;
     }
     uint64_t room = cm_budget_limit(cm_context_budget(t->ctx)) / 2 / sizeof(step);
-    if ((uint64_t)total > room || t->nfiles > UINT32_MAX) {
+    uint64_t nbytes = (uint64_t)total * sizeof(step);
+    if ((uint64_t)total > room || t->nfiles > UINT32_MAX ||
+        !cm_budget_pin(cm_context_budget(t->ctx), nbytes)) {
         cm_error_set(err, CM_ELIMIT, "%lld steps are too many to look at one by one",
                      (long long)total);
         cm_error_variable(err, name_of(t));
         cm_error_hint(err, "give more with --max-mem: they take %zu bytes each", 2 * sizeof(step));
         return CM_ELIMIT;
     }
+    t->pinned = nbytes;
     t->direction = cm_extents_direction(t->e, t->nfiles);
     t->scale = cm_extents_scale(t->e, t->nfiles);
     t->n = total;
@@ -574,5 +578,6 @@ int cm_runs_make(cm_context *ctx, const cm_extent *e, size_t n, const cm_join_op
                             name_of(&t), out->n, n);
     free(t.begin);
     free(t.steps);
+    cm_budget_unpin(cm_context_budget(ctx), t.pinned);
     return rc;
 }

@@ -387,6 +387,7 @@ int cm_supply_check_texts(const cm_supply *s, cm_dataset *const *datasets, cm_er
             rc = cm_error_set(err, CM_EJOIN, "%s is '%.120s', as in %s", s->name, all[i].text,
                               datasets[all[i - 1].index]->uri);
             cm_error_object(err, datasets[all[i].index]->uri);
+            cm_error_hint(err, "--duplicates keep stacks both");
         }
     free(all);
     return rc;

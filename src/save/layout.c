@@ -323,23 +323,6 @@ static const cm_chain *source_chain(const cm_variable *v, bool zarr_only)
     return zarr_only && (cm_chain_filters(c, &flags) < 0 || flags) ? NULL : c;
 }
 
-static int copy_stages(const cm_chain *from, cm_chain *to, cm_error *err)
-{
-    cm_json_doc *doc;
-    int r = cm_json_doc_new(0, &doc, err);
-    for (int i = 0; i < from->nstages && !r; i++) {
-        const cm_codec_class *cls = from->stages[i]->cls;
-        cm_json *j = cls->describe(from->stages[i], doc, CM_ZARR3);
-        cm_codec *copy = NULL;
-        r = j ? cls->parse(cm_json_get(j, "configuration"), CM_ZARR3, to->dtype, &copy, err)
-              : cm_error_set(err, CM_ENOMEM, "out of memory");
-        if (!r)
-            r = cm_chain_append(to, copy, err);
-    }
-    cm_json_doc_free(doc);
-    return r;
-}
-
 static const char *codec_spec(const cm_save *save, const cm_variable *v)
 {
     const char *general = NULL;
@@ -371,7 +354,7 @@ static int make_chain(const cm_save *save, const cm_variable *v, const cm_layout
     if (r)
         return r;
     if (own) {
-        r = copy_stages(own, c, err);
+        r = cm_chain_copy_stages(own, c, save->options.zarr_format == 2 ? CM_ZARR2 : CM_ZARR3, err);
     } else {
         const char *use = spec && !keep                    ? spec
                           : cm_kind_is_vlen(a->dtype.kind) ? "zstd:3"

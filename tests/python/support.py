@@ -26,7 +26,7 @@ ORDERLESS = {"bool", "int8", "uint8", "string", "S", "char"}
 
 # The letter that stands for it in a table.
 ORACLES = {"zarr-python": "Z", "tensorstore": "T", "numcodecs": "N", "xarray": "X", "h5py": "H",
-           "netCDF4": "C", "scipy": "S"}
+           "netCDF4": "C", "scipy": "S", "zarrs": "R", "cast_value_rs": "V", "numpy": "P"}
 
 Section = collections.namedtuple("Section", "title text types")
 

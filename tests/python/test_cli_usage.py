@@ -58,7 +58,7 @@ def test_version():
         ("info", "needs URI"),
         ("verify a b", "takes only STORE: what is 'b'?"),
         ("info -z a", "unknown option -z"),
-        ("values a", "needs URI VAR: something is missing"),
+        ("values a", "needs URI... VAR: something is missing"),
         ("diff --rtol -1 a b", "--rtol: '-1' is not a number >= 0"),
         ("diff --atol nan a b", "a number >= 0"),
         ("verify --level checksum a", "not one of presence|decode"),

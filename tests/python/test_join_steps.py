@@ -262,3 +262,27 @@ def test_random_steps(tmp_path):
             full = xr.date_range(times[0].isoformat(), times[-1].isoformat(), freq=f"{steps.min()}D",
                                  use_cftime=True)
             same(have, want.reindex(time=full), ("time", "v", "x"))
+
+
+def test_every_command_joins(tmp_path):
+    """values, info, diff and verify of what is joined, also from a list of names and from scanned tables."""
+    a = write(tmp_path / "a.nc", np.arange(0, 8, 2), 1, chunk=1)
+    b = write(tmp_path / "b.nc", np.arange(1, 8, 2), 2, chunk=1)
+    done = ok("values", a, b, "time", "--unsorted", "sort")
+    assert [float(x) for x in done.stdout.split()] == list(range(8))
+    names = tmp_path / "names"
+    names.write_text(f"{a}\n{b}\n")
+    done = ok("values", "v", "--files-from", names, "--unsorted", "sort", "--isel", "time=1:3", "--json")
+    assert json.loads(done.stdout) == [[102, 112, 122], [201, 211, 221]]
+    ok("rechunk", a, b, tmp_path / "out.zarr", "--unsorted", "sort")
+    ok("diff", a, b, tmp_path / "out.zarr", "--unsorted", "sort")
+    assert run("diff", a, tmp_path / "out.zarr").returncode != 0
+    ok("verify", tmp_path / "out.zarr")
+    ok("scan", a, b, "--out", tmp_path / "tables")
+    done = ok("info", tmp_path / "tables", "--unsorted", "sort")
+    assert "joined: 2 sources along time (by coordinate value), 8 steps" in done.stdout
+    done = ok("values", tmp_path / "tables", "member", "--coord", r"member=name:(.)\.nc", "--static", "first")
+    assert done.stdout.split() == ['"a"', '"b"']
+    line = fails(3, "values", a, b, "time")
+    assert "b.nc: /time: the coordinate begins at" in line
+    assert "needs URI... VAR" in fails(2, "values", a)

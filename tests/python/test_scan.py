@@ -33,19 +33,16 @@ def four(tmp_path):
     return [str(age(write(folder / f"f{i}.nc", 2 * i))) for i in range(4)]
 
 
-@pytest.fixture()
-def odd(tmp_path):
+def make_odd(path, external):
     """What tables do not describe, beside what they do."""
-    path = str(tmp_path / "odd.h5")
-    outer = tmp_path / "raw.bin"
-    np.arange(12, dtype="<i4").tofile(outer)
-    with h5py.File(tmp_path / "part.h5", "w") as f:
+    np.arange(12, dtype="<i4").tofile(path.parent / "raw.bin")
+    with h5py.File(path.parent / "part.h5", "w") as f:
         f["d"] = np.arange(20.0)
     with h5py.File(path, "w") as f:
         f["names"] = np.array(["one", "zwei", "ünf"], dtype=h5py.string_dtype())
         f["fixed"] = np.array([b"abc", b"de"], dtype="S5")
         f["flags"] = np.array([True, False, True])
-        f.create_dataset("outside", (12,), "<i4", external=[(outer.name, 0, 48)])
+        f.create_dataset("outside", (12,), "<i4", external=[("raw.bin", 0, 48)] if external else None)
         layout = h5py.VirtualLayout((40,), "f8")
         layout[:20] = h5py.VirtualSource("part.h5", "d", (20,))
         layout[20:] = h5py.VirtualSource("part.h5", "d", (20,))
@@ -59,7 +56,12 @@ def odd(tmp_path):
         f["g/deep/x"] = np.float32(3)
         f["g"].attrs["text"] = 'quote " and ü'
         f["g"].attrs["numbers"] = np.array([1.5, np.nan, -np.inf])
-    return path
+    return str(path)
+
+
+@pytest.fixture(params=[False, True], ids=["", "external"])
+def odd(tmp_path, request):
+    return make_odd(tmp_path / "odd.h5", request.param)
 
 
 def everything(run, path, names):
@@ -268,6 +270,40 @@ def test_workers_with_xargs(four, tmp_path, chunkmill):
 
 
 # ---- what is noticed --------------------------------------------------------------------------
+
+def test_other_files_change(tmp_path, run, ok):
+    """What opening asked of other files is asked again, whatever is kept of the file itself."""
+    main, other, raw = tmp_path / "a.h5", tmp_path / "b.h5", tmp_path / "raw.bin"
+    cache, tables = tmp_path / "c.cache", tmp_path / "t.tables"
+
+    def write_other(n):
+        with h5py.File(other, "w") as f:
+            f["x"] = np.arange(n)
+            f["x"].attrs["scale_factor"] = n / 2
+        np.arange(n, n + 3, dtype="<i4").tofile(raw)
+
+    def same():
+        want = ok("info", "--json", main).out
+        assert ok("info", "--json", main, "--cache", cache).out == want
+        assert ok("info", "--json", tables).out == want
+        for name in ("x", "raw"):
+            assert run("values", main, name).out == run("values", tables, name).out
+
+    write_other(3)
+    with h5py.File(main, "w") as f:
+        f["x"] = h5py.ExternalLink("b.h5", "/x")
+        f.create_dataset("raw", (3,), "<i4", external=[("raw.bin", 0, 12)])
+        f["own"] = np.arange(5)
+    age(main)
+    assert ok("scan", main, "--out", tables, "--json").json()["deferred"] == 3
+    same()
+    write_other(7)
+    same()
+    os.remove(other)
+    same()
+    write_other(4)
+    same()
+
 
 def test_changed_files(four, tmp_path, run, ok):
     ok("scan", *four, "--out", tmp_path / "t.tables")

@@ -75,7 +75,7 @@ def check(tmp_path, version, a, filters, keeps=True):
     for target_version in (2, 3) if keeps else ():
         target = tmp_path / f"t{target_version}"
         done = run("rechunk", tmp_path / "s", target, "--zarr", target_version, "--codec", "keep",
-                   "--chunks", 330)
+                   "--chunks", "a:330")
         if done.returncode and target_version == 3 and b"big-endian" in done.stderr:
             continue
         assert done.returncode == 0, done.stderr.decode()
@@ -169,21 +169,21 @@ def test_a_cell_that_would_change_is_refused(tmp_path):
                            filters=[{"name": "numcodecs.fixedscaleoffset", "configuration": {
                                "offset": 0, "scale": 8, "dtype": "<f4", "astype": "<i2"}}])
     z[:700] = (np.arange(700) % 200 / 8).astype("<f4")
-    done = run("rechunk", tmp_path / "s", tmp_path / "t", "--codec", "keep", "--chunks", 1000)
+    done = run("rechunk", tmp_path / "s", tmp_path / "t", "--codec", "keep", "--chunks", "a:1000")
     assert done.returncode != 0
     assert "fixedscaleoffset would change a cell" in done.stderr.decode()
     assert not (tmp_path / "t").exists()
 
 
-def test_big_endian_filters_of_v3_are_refused(tmp_path):
+def test_big_endian_cells_of_v3_filters_are_refused(tmp_path):
+    """What a filter for big-endian cells holds depends on how zarr-python came to the array, and on its release."""
     path = tmp_path / "s"
     group = zarr.open_group(path, mode="w", zarr_format=3)
     group.create_array("a", shape=(N,), chunks=(CHUNK,), dtype="<i4")
     meta = json.loads((path / "a/zarr.json").read_text())
-    for filters, endian in (({"dtype": ">i4"}, "little"), ({"dtype": "<i4"}, "big")):
-        meta["codecs"] = [{"name": "numcodecs.delta", "configuration": filters},
-                          {"name": "bytes", "configuration": {"endian": endian}}]
-        (path / "a/zarr.json").write_text(json.dumps(meta))
-        (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
-        done = run("values", path, "a")
-        assert done.returncode != 0 and "big-endian numbers" in done.stderr.decode()
+    meta["codecs"] = [{"name": "numcodecs.delta", "configuration": {"dtype": ">i4"}},
+                      {"name": "bytes", "configuration": {"endian": "little"}}]
+    (path / "a/zarr.json").write_text(json.dumps(meta))
+    (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    done = run("values", path, "a")
+    assert done.returncode != 0 and "big-endian cells" in done.stderr.decode()

@@ -411,8 +411,6 @@ def key_encodings(tool, folder):
 # (version, what, words of the error, type, what create_array wants). When one is read one day, it
 # moves to ROWS or to the types.
 def refusals():
-    yield 3, "codec packbits", "packbits", "bool", {"filters": [codec("numcodecs.packbits")]}
-    yield 2, "filter packbits", "packbits", "bool", {"filters": [{"id": "packbits"}]}
     yield 3, "shards compressed as a whole", "shard", "f4", {
         "chunks": (4,), "serializer": shards((2,), [codec("bytes", endian="little")], "end"),
         "compressors": [ZSTD]}
@@ -420,7 +418,7 @@ def refusals():
         "name": "hexagonal", "configuration": {"chunk_shape": [2]}}}}
     yield 3, "storage transformers", "transformer", "f4", {"edit": {
         "storage_transformers": [codec("nothing")]}}
-    for name in ("json2", "pickle"):
+    for name in ("pickle",):
         yield 2, f"objects by {name}", name, str, {"filters": [{"id": name}]}
 
 

@@ -63,6 +63,7 @@ static int open_relative(cm_h5_family *f, cm_h5_scan *s, const char *name, cm_h5
                          cm_error *err)
 {
     char *key = NULL;
+    s->file->elsewhere = true;
     int rc = cm_h5_sibling(s->file, name, &key, err);
     if (rc || find(f, key, out)) {
         free(key);

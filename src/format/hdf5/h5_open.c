@@ -181,6 +181,8 @@ int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *
         rc = emit_group(&s, s.root, ds->root, ds->doc, 0, err);
     if (rc == 0 && s.netcdf)
         snprintf(ds->format, sizeof ds->format, "NetCDF-4");
+    if (rc == 0)
+        ds->elsewhere = s.file->elsewhere;
     cm_h5_family_free(others);
     cm_h5_scan_close(&s, rc ? ds : NULL);
     if (rc) {

@@ -50,6 +50,7 @@ typedef struct cm_h5_file {
     uint32_t leaf_k;    /* symbol nodes of old groups have room for 2 * leaf_k links */
     uint32_t chunk_k;   /* B-tree v1 nodes of chunks hold at most 2 * chunk_k children */
     int level;          /* of virtual datasets that led to this file */
+    bool elsewhere;     /* opening it asked other files too */
     uint64_t root;      /* address of the root group's object header */
     int nshared;        /* heaps of shared messages: of the types whose bits are set */
     struct {

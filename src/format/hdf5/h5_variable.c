@@ -527,6 +527,7 @@ static int slot_array(maker *m, const cm_h5_slot *slot, uint64_t row_nbytes, int
         return cm_error_set(err, CM_EUNSUP,
                             "part of the data in the external file %s ends inside a row",
                             slot->name);
+    f->elsewhere = true;
     int rc = cm_h5_sibling(f, slot->name, &key, err);
     if (rc == 0)
         rc = f->store->vt->stat(f->store, key, &m->version, err);

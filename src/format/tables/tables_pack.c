@@ -7,6 +7,9 @@
  *
  * The bytes of small variables come along as they lie in the file, so that what is made of the
  * entry reads them through the same chunks, and who refers to chunks refers to the same ones.
+ * A file whose opening asks other files (external links, data in external files) has a tree of no
+ * bytes: it is opened itself, every time.
+ *
  * Joining looks at coordinates and their bounds (1 MiB a file at most) and compares what the files
  * share (64 KiB more, of variables of 8 KiB or less).
  */
@@ -240,18 +243,40 @@ static void want_indexes(const cm_group *g)
         want_indexes(g->groups[i]);
 }
 
+static uint64_t count_variables(const cm_group *g)
+{
+    uint64_t n = g->nvariables;
+    for (size_t i = 0; i < g->ngroups; i++)
+        n += count_variables(g->groups[i]);
+    return n;
+}
+
+static int check_unchanged(const cm_tables_file *file, cm_error *err)
+{
+    cm_object_version now;
+    int ret = file->store->vt->stat(file->store, file->key, &now, err);
+    if (ret == 0 && memcmp(&now, &file->version, sizeof now) != 0)
+        ret = cm_error_set(err, CM_ECHANGED, "changed while it was scanned");
+    return ret;
+}
+
 int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, cm_wire_out *w,
                    cm_tables_counts *counts)
 {
     cm_wire_out tree;
     cm_tables_packer p = {.ctx = ctx, .file = file, .w = &tree, .counts = counts};
     embedding e = {0};
-    cm_object_version now;
     bool known = strncmp(ds->format, "NetCDF", 6) == 0 || strncmp(ds->format, "HDF5", 4) == 0;
     if (!known || ds->is_array || ds->sources) {
         cm_error_set(w->err, CM_EUNSUP, "%s: scan tables hold NetCDF and HDF5 files", ds->format);
         cm_error_hint(w->err, "name it itself, it needs none");
         return CM_EUNSUP;
+    }
+    if (ds->elsewhere) { /* nobody looks at the other files' versions: it is opened every time */
+        counts->deferred = counts->variables = count_variables(ds->root);
+        cm_wire_put_uint(w, 0);
+        cm_wire_put_uint(w, 0);
+        return w->status ? w->status : check_unchanged(file, w->err);
     }
     int ret = cm_h5_nowhere_new(&p.nowhere, w->err);
     if (ret)
@@ -267,9 +292,7 @@ int cm_tables_pack(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     p.w = w;
     put_bytes(&p, &e);
     if (w->status == 0)
-        w->status = file->store->vt->stat(file->store, file->key, &now, w->err);
-    if (w->status == 0 && memcmp(&now, &file->version, sizeof now) != 0)
-        w->status = cm_error_set(w->err, CM_ECHANGED, "changed while it was scanned");
+        w->status = check_unchanged(file, w->err);
     cm_wire_deinit(&p.listing);
     cm_wire_deinit(&tree);
     p.nowhere->free(p.nowhere);

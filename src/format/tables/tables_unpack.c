@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "format/format.h"
 #include "format/tables/tables.h"
 #include "store/overlay.h"
 #include "text/json_wire.h"
@@ -210,6 +211,24 @@ static int split(cm_tables_unpacker *u, const void *bytes, size_t nbytes, cm_err
     return take_bytes(u, &all, err);
 }
 
+/* An entry without a tree: the file itself, if it is the one that was scanned. */
+static int open_itself(cm_tables_unpacker *u, cm_dataset **out, cm_error *err)
+{
+    const cm_tables_file *f = u->file;
+    cm_object_version now;
+    int ret = cm_format_open_object(u->ctx, f->store, f->key, u->uri, out, err);
+    if (ret == 0)
+        ret = f->store->vt->stat(f->store, f->key, &now, err);
+    if (ret == 0 && memcmp(&now, &f->version, sizeof now) != 0)
+        ret = cm_error_set(err, CM_ECHANGED, "it changed since it was scanned");
+    if (ret) {
+        cm_dataset_free(*out);
+        *out = NULL;
+        cm_error_object(err, u->uri);
+    }
+    return ret;
+}
+
 int cm_tables_unpack(cm_context *ctx, const void *bytes, size_t nbytes, const cm_tables_file *file,
                      const char *uri, cm_dataset **out, cm_error *err)
 {
@@ -218,6 +237,10 @@ int cm_tables_unpack(cm_context *ctx, const void *bytes, size_t nbytes, const cm
     char *format = NULL;
     *out = NULL;
     int ret = split(&u, bytes, nbytes, err);
+    if (ret == 0 && cm_wire_left(&u.r) == 0) {
+        cm_store_unref(u.store);
+        return open_itself(&u, out, err);
+    }
     if (ret == 0)
         ret = cm_tables_later_new(ctx, file, uri, &u.later, err);
     if (ret == 0) {

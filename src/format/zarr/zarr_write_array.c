@@ -231,7 +231,8 @@ static bool compresses(const cm_codec *codec)
 static int pipeline_v2(cm_json_doc *doc, const cm_chain *chain, cm_json **filters,
                        cm_json **compressor, cm_error *err)
 {
-    bool vlen = chain->a2b == CM_A2B_VLEN;
+    /* json2 and categorize take objects themselves. */
+    bool vlen = chain->a2b == CM_A2B_VLEN && !(chain->nstages && chain->stages[0]->cls->filter);
     const char *object_codec = chain->dtype.kind == CM_VBYTES     ? "vlen-bytes"
                                : chain->dtype.kind == CM_SEQUENCE ? "vlen-array"
                                                                   : "vlen-utf8";
