@@ -46,6 +46,7 @@ typedef struct cm_virtual_part {
     cm_array **views; /* owned: stacked files' arrays with the new axis */
     size_t nviews, views_capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
+    int row_axis; /* and along which axis; those before it have chunks of 1 */
     uint64_t chunk_nbytes;
     bool small;  /* at most CM_VIRTUAL_NATIVE bytes */
     bool native; /* one chunk, written into the references as little-endian cells */

@@ -140,10 +140,11 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
 {
     uint64_t offset, limit, step, end;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
-    uint64_t row = p->ndim ? (uint64_t)first[0] : 0;
-    if (!cm_mul_u64(row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
-        !cm_add_u64(offset, step, &offset) || !cm_add_u64(offset, p->chunk_nbytes, &end) ||
-        end > limit)
+    bool good = true;
+    for (int i = 0; i <= p->row_axis && i < p->ndim; i++)
+        good = good && cm_mul_u64((uint64_t)first[i], (uint64_t)strides[i], &step) &&
+               cm_add_u64(offset, step, &offset);
+    if (!good || !cm_add_u64(offset, p->chunk_nbytes, &end) || end > limit)
         return trouble(p, s->leaf, coord, "lies beyond the end of the file (it is truncated)", err);
     out->kind = CM_REFERENCE_RANGE;
     out->offset = offset;

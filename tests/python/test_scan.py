@@ -1,13 +1,12 @@
 """Scan tables: what comes out of them is what the files say, file by file over the corpora, joined, and over a
 cache; and whatever changed, is damaged or is gone is noticed."""
 
-import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -178,8 +177,10 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
-def test_memory_does_not_grow(four, tmp_path, ok):
+def test_memory_does_not_grow(four, tmp_path, ok, chunkmill):
     """Open, write down, close: of thousands of files only the index is held."""
+    if re.search(b"__[at]san_init", pathlib.Path(chunkmill).read_bytes()):
+        pytest.skip("a sanitizer's memory is not ours to bound")
     peaks = []
     for n in (100, 3000):
         listing = tmp_path / "list"
