@@ -61,6 +61,7 @@ struct cm_h5_dataset {
     cm_h5_slot *slots;
     struct cm_h5_mapping *mappings; /* of a virtual dataset */
     size_t nmappings;
+    bool grows;                        /* some have no end */
     const char *link_file, *link_path; /* an external link leads to it, or should */
     struct cm_h5_scan *scan; /* of the file that it is in; NULL: of the tree that it is in */
     int inner_ndim;          /* the last axes of space, and of chunks, are those of an array type */
@@ -169,6 +170,10 @@ const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path);
 /* The same for groups as well. False when there is nothing. */
 bool cm_h5_find_object(cm_h5_scan *s, const char *path, cm_h5_group **group,
                        cm_h5_dataset **dataset);
+
+/* Give the virtual datasets at and below g that grow with their sources the extent that they have
+ * now. */
+int cm_h5_growing_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err);
 
 /* Follow all external links of s, and of the files that they lead to; these stay open in *out,
  * which is NULL when there are none, and must be freed after failures too. Their dimensions are
