@@ -71,7 +71,8 @@ typedef enum cm_reference_kind {
 typedef enum cm_odd {
     CM_ODD_SEGMENT, /* its file does not fit, or the chunk lies across the grid of its file */
     CM_ODD_MASK,    /* a filter mask */
-    CM_ODD_FILL     /* never written, and its cells are not what a missing reference reads as */
+    CM_ODD_FILL,    /* never written, and its cells are not what a missing reference reads as */
+    CM_ODD_ARCHIVE  /* compressed by the archive that it is in */
 } cm_odd;
 
 typedef struct cm_reference {

@@ -174,6 +174,11 @@ static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_
                              : store->vt->stat(store, at->key, &version, &why);
     if (r == CM_ENOTFOUND && at->where == CM_AT_OBJECT)
         return 0; /* never written */
+    if (r == CM_EUNSUP && store->vt->place) {
+        out->kind = CM_REFERENCE_ODD;
+        out->odd = CM_ODD_ARCHIVE;
+        return 0;
+    }
     if (r) {
         if (err)
             *err = why;
@@ -352,7 +357,8 @@ static int odd(cm_virtual_part *p, int64_t index, cm_reference *out, cm_error *e
     static const char *const texts[] = {
         "does not lie on the grid of its file",
         "was stored without some of the filters (a filter mask)",
-        "was never written, and the value that its cells have is not the _FillValue"};
+        "was never written, and the value that its cells have is not the _FillValue",
+        "is compressed in the zip archive"};
     const cm_rewritten *w = rewritten_at(p, index);
     if (!w) {
         int64_t coord[CM_MAX_DIMS] = {0};

@@ -61,6 +61,7 @@ static int look(growing *g, const char *file, const char *path, cm_h5_space *spa
         return cm_error_set(err, CM_ELIMIT, "virtual dataset that grows with more than %d sources",
                             MAX_LOOKS);
     bool same = strcmp(file, ".") == 0;
+    f->elsewhere = f->elsewhere || !same;
     int rc = same ? 0 : cm_h5_sibling(f, file, &key, err);
     if (rc == 0 && !same) {
         scan = &other;

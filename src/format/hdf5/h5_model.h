@@ -358,6 +358,12 @@ void cm_h5_unpacker_free(void *unpacker);
 int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                  cm_error *err);
 
+/* What an unpacker that needs no file is; false for all others. And one of that, CM_EDATA for a
+ * note that is none or cells of another kind. */
+bool cm_h5_unpacker_note(const cm_array *leaf, uint32_t note[4]);
+int cm_h5_unpacker_of_note(const uint32_t note[4], cm_dtype dtype, cm_h5_unpacker **out,
+                           cm_error *err);
+
 /* Global heap collections kept for reading strings; one per file. */
 int cm_h5_heap_cache_new(cm_h5_heap_cache **out, cm_error *err);
 void cm_h5_heap_cache_free(cm_h5_heap_cache *c);
