@@ -23,6 +23,7 @@ typedef struct kind {
     int format, durability;
     cm_save_mode mode;
     bool overwrite, skip_empty, zip;
+    bool no_exchange; /* the file system cannot exchange two names */
 } kind;
 
 static const kind kinds[] = {
@@ -32,6 +33,8 @@ static const kind kinds[] = {
     {"spill", "y=7,x=1", NULL, "none", 3, 0, CM_MODE_SPILL, false, false},
     {"overwrite", "y=7,x=5", NULL, "none", 2, 0, CM_MODE_REREAD, true, false},
     {"zip", "y=3,x=2", NULL, "zstd:1", 3, 2, CM_MODE_AUTO, false, false, true},
+    {"overwrite in two steps", "y=7,x=5", NULL, "none", 2, 2, CM_MODE_REREAD, true, false, false,
+     true},
     {"zip, overwrite", "y=7,x=5", NULL, "none", 2, 0, CM_MODE_SPILL, true, false, true},
 };
 
@@ -252,6 +255,7 @@ static void run_kind(cm_context *ctx, const kind *k, int os_errno)
             fault_call_at(n, os_errno);
         else
             fault_malloc_at(n);
+        fault_no_renameat2(k->no_exchange);
         int r = save(k, "source", &err);
         fired = fault_end();
         failed += r != 0;
@@ -295,7 +299,7 @@ static void allocations(void)
 static void calls(void)
 {
     cm_context *ctx = plain_context();
-    static const int errnos[] = {EIO, ENOSPC, EACCES, EIO, ENOSPC, ENOSPC, EIO};
+    static const int errnos[] = {EIO, ENOSPC, EACCES, EIO, ENOSPC, ENOSPC, EIO, EIO};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         run_kind(ctx, &kinds[i], errnos[i]);
     cm_context_free(ctx);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "chunkmill.h"
+#include "format/format.h"
 #include "tap.h"
 
 enum { N = 12, CHUNK = 3 };
@@ -175,6 +176,100 @@ static void added(void)
     cm_dataset_free(ds);
 }
 
+/* A store that puts another document in the place of the first array's once that was read. */
+typedef struct swapping {
+    cm_store base;
+    cm_store_vt vt;
+    cm_store *real;
+    bool done;
+} swapping;
+
+static int swap_stat(cm_store *s, const char *key, cm_object_version *out, cm_error *err)
+{
+    cm_store *real = ((swapping *)s)->real;
+    return real->vt->stat(real, key, out, err);
+}
+
+static int swap_get(cm_store *s, const char *key, const cm_range *ranges, int n,
+                    cm_object_version *version, cm_error *err)
+{
+    cm_store *real = ((swapping *)s)->real;
+    return real->vt->get(real, key, ranges, n, version, err);
+}
+
+static int swap_get_all(cm_store *s, const char *key,
+                        void *(*alloc)(void *user, size_t nbytes, cm_error *err), void *user,
+                        size_t *nbytes, cm_object_version *version, cm_error *err)
+{
+    swapping *w = (swapping *)s;
+    int r = w->real->vt->get_all(w->real, key, alloc, user, nbytes, version, err);
+    if (r == 0 && !w->done && (strstr(key, "a/zarr.json") || strstr(key, "a/.zarray"))) {
+        static const char other[] = "another document";
+        w->done = true;
+        r = w->real->vt->put(w->real, key, &(cm_iov){other, sizeof other}, 1, 0, err);
+    }
+    return r;
+}
+
+static int swap_list(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err)
+{
+    cm_store *real = ((swapping *)s)->real;
+    return real->vt->list(real, prefix, fn, user, err);
+}
+
+static void swap_free(cm_store *s)
+{
+    (void)s; /* the test's own */
+}
+
+/* The version that guards an array is that of the document that was read, not of what lies there
+ * when it is looked at again. */
+static void replaced_once_read(void)
+{
+    static const char *const documents[][2] = {
+        {"a/zarr.json",
+         "{\"zarr_format\": 3, \"node_type\": \"array\", \"shape\": [4], \"data_type\": \"int8\", "
+         "\"chunk_grid\": {\"name\": \"regular\", \"configuration\": {\"chunk_shape\": [2]}}, "
+         "\"chunk_key_encoding\": {\"name\": \"default\"}, \"fill_value\": 1, \"codecs\": "
+         "[{\"name\": \"bytes\"}]}"},
+        {"a/.zarray",
+         "{\"zarr_format\": 2, \"shape\": [4], \"chunks\": [2], \"dtype\": \"|i1\", "
+         "\"compressor\": null, \"fill_value\": 1, \"order\": \"C\", \"filters\": null}"}};
+    for (int format = 0; format < 2; format++)
+        for (int group = 0; group < 2; group++) {
+            cm_error err = {0};
+            swapping w = {.vt = {.stat = swap_stat,
+                                 .get = swap_get,
+                                 .get_all = swap_get_all,
+                                 .list = swap_list,
+                                 .free = swap_free}};
+            w.base = (cm_store){.vt = &w.vt, .refcount = 1, .uri = "memory://"};
+            TAP_CALL(cm_store_new_memory(ctx, &w.real, &err), &err);
+            const char *document = documents[format][1];
+            TAP_CALL(w.real->vt->put(w.real, documents[format][0],
+                                     &(cm_iov){document, strlen(document)}, 1, 0, &err),
+                     &err);
+            const char *group_text =
+                format ? "{\"zarr_format\": 2}" : "{\"zarr_format\": 3, \"node_type\": \"group\"}";
+            TAP_CALL(w.real->vt->put(w.real, format ? ".zgroup" : "zarr.json",
+                                     &(cm_iov){group_text, strlen(group_text)}, 1, 0, &err),
+                     &err);
+            cm_dataset *ds = NULL;
+            TAP_CALL(cm_zarr_open(ctx, &w.base, group ? "" : "a", "memory://s", &ds, &err), &err);
+            TAP_OK(w.done);
+            cm_variable *v = ds ? cm_group_variable(cm_dataset_root(ds), 0) : NULL;
+            cm_array *a = v ? cm_variable_array(v) : NULL;
+            int8_t cells[4];
+            int64_t zero = 0, four = 4;
+            if (TAP_OK(a != NULL)) {
+                TAP_EQ(cm_array_read(ctx, a, &zero, &four, cells, NULL, NULL, &err), CM_ECHANGED);
+                TAP_OK(strstr(err.message, "was replaced while the array was read") != NULL);
+            }
+            cm_dataset_free(ds);
+            cm_store_unref(w.real);
+        }
+}
+
 int main(void)
 {
     cm_error err = {0};
@@ -185,6 +280,7 @@ int main(void)
     TAP_RUN(never_written);
     TAP_RUN(removed);
     TAP_RUN(added);
+    TAP_RUN(replaced_once_read);
     cm_context_free(ctx);
     shell("rm -rf \"$PWD\"");
     return tap_done();

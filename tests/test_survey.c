@@ -1,10 +1,14 @@
 /* The parts of a survey: hashes, keys, stand-ins, and the whole on a few files that do not open. */
 #include <string.h>
 
+#include <unistd.h>
+
 #include "array/told.h"
 #include "base/hash128.h"
 #include "chunkmill.h"
+#include "faults.h"
 #include "join/survey_keys.h"
+#include "nc3_writer.h"
 #include "tap.h"
 
 static cm_context *ctx;
@@ -180,6 +184,80 @@ static void nothing_to_survey(void)
     TAP_EQ(cm_context_memory_now(ctx), 0);
 }
 
+/* time(time), lat(lat), v(time, lat); values depend on variable and index: times repeat from file
+ * to file. */
+static void write_file(const char *path, int records, const char *units, uint32_t type)
+{
+    w_file f = {.version = 2, .numrecs = (uint64_t)records};
+    int time = w_dim(&f, "time", 0), lat = w_dim(&f, "lat", 5), both[] = {time, lat};
+    w_var *v = w_add(&f, "time", 6, 1, &time);
+    w_attribute(v->attrs, &v->nattrs, "units", 2, strlen(units), units);
+    w_add(&f, "lat", 5, 1, &lat);
+    w_add(&f, "v", type, 2, both);
+    w_bytes b = w_write(&f);
+    FILE *out = fopen(path, "wb");
+    TAP_OK(out && fwrite(b.data, 1, b.n, out) == b.n);
+    if (out)
+        fclose(out);
+    free(b.data);
+}
+
+/* Every allocation, and every read, failed once: an error, or a finding, and nothing leaks. */
+static void faults(void)
+{
+    char folder[] = "/tmp/cm_survey_XXXXXX", names[3][64];
+    TAP_OK(mkdtemp(folder) != NULL);
+    const char *uris[3];
+    for (int i = 0; i < 3; i++) {
+        snprintf(names[i], sizeof names[i], "%s/f%d.nc", folder, i);
+        uris[i] = names[i];
+    }
+    write_file(uris[0], 3, "days since 2001-01-01", 5);
+    write_file(uris[1], 2, "days since 2001-02-01", 5);
+    write_file(uris[2], 4, "days since 2001-03-01", 6);
+    cm_error err;
+    cm_json_doc *doc = NULL, *schema = NULL;
+    cm_survey_options o;
+    cm_survey_options_init(&o);
+    TAP_CALL(cm_survey_files(ctx, uris, 3, &o, &schema, &err), &err);
+    o.schema = cm_json_get(cm_json_doc_root(schema), "schema");
+    int64_t n = 0, findings = 0;
+    for (;; n++) {
+        cm_error_clear(&err);
+        doc = NULL;
+        fault_malloc_at(n);
+        int r = cm_survey_files(ctx, uris, 3, &o, &doc, &err);
+        bool fired = fault_end();
+        TAP_OK(r == 0 ? doc != NULL : !doc && err.code == r);
+        if (fired)
+            TAP_OK(r == CM_ENOMEM || r == 0);
+        else
+            TAP_EQ(r, 0);
+        findings += fired && r == 0;
+        cm_json_doc_free(doc);
+        TAP_EQ(cm_context_memory_now(ctx), 0);
+        if (!fired)
+            break;
+    }
+    TAP_OK(n > 200);
+    printf("# %lld allocations, %lld of them did without\n", (long long)n, (long long)findings);
+    for (n = 0;; n++) {
+        fault_call_at(n, 5);
+        int r = cm_survey_files(ctx, uris, 3, &o, &doc, &err);
+        bool fired = fault_end();
+        TAP_EQ(r, 0);
+        TAP_OK(!fired || !cm_json_bool(cm_json_get(cm_json_doc_root(doc), "joinable"), true));
+        cm_json_doc_free(doc);
+        if (!fired)
+            break;
+    }
+    TAP_OK(n > 5);
+    cm_json_doc_free(schema);
+    for (int i = 0; i < 3; i++)
+        unlink(names[i]);
+    rmdir(folder);
+}
+
 int main(void)
 {
     cm_error err;
@@ -190,6 +268,7 @@ int main(void)
     TAP_RUN(stand_ins);
     TAP_RUN(strided_stand_ins);
     TAP_RUN(nothing_to_survey);
+    TAP_RUN(faults);
     cm_context_free(ctx);
     return tap_done();
 }

@@ -71,6 +71,8 @@ look() {
         want python3-venv python_is_whole
         want hdf5-tools have h5repack
         want netcdf-bin have ncgen
+        want zip have zip
+        want unzip have unzip
     fi
 }
 

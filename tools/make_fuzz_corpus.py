@@ -197,6 +197,23 @@ def elsewhere(folder):
             layout[0:2] = h5py.VirtualSource(".", "v", (2, 3, 4))
             layout[2] = h5py.VirtualSource("nowhere.h5", "a", (3, 4))
             h.create_virtual_dataset("w", layout)
+    unlimited = h5py.h5s.UNLIMITED
+    with create(folder, "growing", ("v110", "v110")) as h:
+        h.create_dataset("rows", data=cells(12).reshape(6, 2), chunks=(2, 2), maxshape=(None, 2), **TIMES)
+        for k in range(2):
+            h.create_dataset(f"part{k}", data=cells(4).reshape(2, 2), **TIMES)
+
+        def rows(start, stride, count, block, n=8):
+            space = h5py.h5s.create_simple((n, 2), (unlimited, 2))
+            space.select_hyperslab((start, 0), (count, 1), (stride, 1), (block, 2))
+            return space
+        for name, to, source, of in (("same", rows(0, 1, unlimited, 1), b"rows", rows(1, 1, unlimited, 1)),
+                                     ("apart", rows(1, 5, unlimited, 3), b"rows", rows(0, 2, unlimited, 1)),
+                                     ("counted", rows(0, 3, unlimited, 2), b"part%b", h5py.h5s.create_simple((2, 2)))):
+            p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            p.set_obj_track_times(False)
+            p.set_virtual(to, b".", source, of)
+            h5py.h5d.create(h.id, name.encode(), h5py.h5t.STD_I16LE, h5py.h5s.create_simple((0, 2), (unlimited, 2)), p)
     with create(folder, "external", "earliest") as h:
         h.create_dataset("x", (2, 3), "<i2", external=[("a.raw", 4, 6), ("b/c.raw", 0, h5py.h5f.UNLIMITED)], **TIMES)
     with tempfile.TemporaryDirectory() as tmp:

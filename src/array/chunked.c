@@ -463,6 +463,13 @@ bool cm_chunked_unpacks(const cm_array *a)
     return as_chunked(a)->unpack != NULL;
 }
 
+bool cm_chunked_unpacks_by(const cm_array *a,
+                           int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n,
+                                         cm_arena *arena, cm_error *err))
+{
+    return as_chunked(a)->unpack == unpack;
+}
+
 cm_store *cm_chunked_store(const cm_array *a)
 {
     return as_chunked(a)->store;

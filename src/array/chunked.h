@@ -88,6 +88,9 @@ int cm_chunked_locate(const cm_array *a, const int64_t *coord, cm_location *out,
 void cm_chunked_want(const cm_array *a); /* see cm_table */
 cm_store *cm_chunked_store(const cm_array *a);
 bool cm_chunked_unpacks(const cm_array *a); /* has the spec an unpack? */
+bool cm_chunked_unpacks_by(const cm_array *a,
+                           int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n,
+                                         cm_arena *arena, cm_error *err));
 
 /* Is the array still what was opened? Looks at its guard. Raises CM_ECHANGED, and what stat raises.
  */
@@ -114,8 +117,8 @@ int cm_table_new_memory(const void *data, size_t nbytes, uint64_t at, cm_table *
 
 /* Chunks listed one by one: HDF5 B-trees. Grow it while parsing, then freeze. grid: number of
  * chunks along each axis. Memory: 16 bytes per cell of the grid, or 24 per chunk where less than
- * two thirds of it are occupied; decided at freeze. They are pinned in ctx's budget (base/budget.h), which
- * outlives the table: CM_ELIMIT where they do not fit. */
+ * two thirds of it are occupied; decided at freeze. They are pinned in ctx's budget
+ * (base/budget.h), which outlives the table: CM_ELIMIT where they do not fit. */
 typedef struct cm_listed cm_listed;
 int cm_listed_new(cm_context *ctx, int ndim, const int64_t *grid, cm_listed **out, cm_error *err);
 /* coord outside the grid, or given twice, is CM_EDATA. */

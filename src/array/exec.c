@@ -342,8 +342,18 @@ static int decode_cells(const cm_sink *s, const cm_piece *p, cm_workspace *ws, c
                            ws->middle.data, err);
 }
 
-int cm_piece_decode(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const void *data,
-                    size_t nbytes, cm_error *err)
+bool cm_piece_same_chunk(const cm_sink *s, const cm_piece *a, const cm_piece *b)
+{
+    return a->kind == CM_PIECE_CHUNK && b->kind == CM_PIECE_CHUNK && !a->inline_data &&
+           !b->inline_data && a->nbytes != UINT64_MAX && a->offset == b->offset &&
+           a->nbytes == b->nbytes && a->store == b->store && strcmp(a->key, b->key) == 0 &&
+           a->chain == b->chain && a->skip_mask == b->skip_mask &&
+           (a->chain->a2b == CM_A2B_BYTES || a->chain->a2b == CM_A2B_CUSTOM) &&
+           !direct_target(s, a) && !direct_target(s, b);
+}
+
+int cm_piece_decode(const cm_sink *s, const cm_piece *p, const cm_piece *before, cm_workspace *ws,
+                    const void *data, size_t nbytes, cm_error *err)
 {
     const cm_chain *c = p->chain;
     int nd = c->ndim;
@@ -358,6 +368,9 @@ int cm_piece_decode(const cm_sink *s, const cm_piece *p, cm_workspace *ws, const
         out.size = sizeof(cm_string);
         out.swap = 0;
         out.borrowed_strings = true;
+    } else if (before && c->nstages > 0) {
+        r = 0;
+        base = ws->decoded.data;
     } else {
         void *target = direct_target(s, p);
         r = decode_cells(s, p, ws, data, nbytes, target, &base, err);

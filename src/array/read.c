@@ -3,7 +3,8 @@
  *   plan            the array lists its pieces in the sink (no data is read)
  *   group           chunk pieces whose byte ranges are neighbours in one object become one fetch
  *   reserve         memory for as many workers as fit, in one request at the root
- *   run             workers take groups in order: one get, then decode and scatter piece by piece
+ *   run             workers take groups in order: one get, then decode and scatter piece by piece;
+ *                   neighbours of one chunk (sorted steps of a joined file) are decoded once
  *
  * Nothing in `run` waits for memory or for another group, so reads may be nested in tasks that hold
  * reservations, and in parallel loops, without any order among them.
@@ -199,8 +200,10 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
             r = cm_store_check_absent(p->store, p->key, err);
         }
     }
+    const cm_piece *last = NULL;
     for (size_t i = 0; i < g->count && !r; i++) {
         p = u->order[g->first + i];
+        const cm_piece *before = last && cm_piece_same_chunk(s, last, p) ? last : NULL;
         if (p->kind == CM_PIECE_RAW)
             r = cm_piece_raw(s, p, ws, err);
         else if (p->kind == CM_PIECE_CALL)
@@ -208,12 +211,14 @@ static int run_group(void *arg, int64_t index, int worker, cm_error *err)
         else if (p->kind == CM_PIECE_FILL || absent)
             r = cm_piece_fill(s, p, ws, err);
         else if (p->inline_data)
-            r = cm_piece_decode(s, p, ws, p->inline_data, (size_t)p->nbytes, err);
+            r = cm_piece_decode(s, p, NULL, ws, p->inline_data, (size_t)p->nbytes, err);
         else if (p->nbytes == UINT64_MAX)
-            r = cm_piece_decode(s, p, ws, data, nbytes, err);
+            r = cm_piece_decode(s, p, NULL, ws, data, nbytes, err);
         else
-            r = cm_piece_decode(s, p, ws, data + (p->offset - g->offset), (size_t)p->nbytes, err);
-        if (!r)
+            r = cm_piece_decode(s, p, before, ws, data + (p->offset - g->offset), (size_t)p->nbytes,
+                                err);
+        last = p;
+        if (!r && !before)
             count_done(s, p);
     }
     if (room.extra) {

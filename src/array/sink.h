@@ -56,9 +56,12 @@ void cm_sink_deinit(cm_sink *sink);
 /* Execute and forget the pieces so far. Called by the sink itself when many have gathered. */
 int cm_sink_flush(cm_sink *sink, cm_error *err);
 
-/* exec.c: do one piece whose encoded bytes (CHUNK) are at data. */
-int cm_piece_decode(const cm_sink *sink, const cm_piece *p, cm_workspace *ws, const void *data,
-                    size_t nbytes, cm_error *err);
+/* exec.c: do one piece whose encoded bytes (CHUNK) are at data. before: the piece that ws did last
+ * for these bytes, if it is of the same chunk (cm_piece_same_chunk); its cells are used again. */
+int cm_piece_decode(const cm_sink *sink, const cm_piece *p, const cm_piece *before,
+                    cm_workspace *ws, const void *data, size_t nbytes, cm_error *err);
+/* Are both parts of one encoded chunk, which is decoded to scratch? */
+bool cm_piece_same_chunk(const cm_sink *sink, const cm_piece *a, const cm_piece *b);
 int cm_piece_raw(const cm_sink *sink, const cm_piece *p, cm_workspace *ws, cm_error *err);
 int cm_piece_fill(const cm_sink *sink, const cm_piece *p, cm_workspace *ws, cm_error *err);
 int cm_piece_call(const cm_sink *sink, const cm_piece *p, cm_workspace *ws, cm_error *err);

@@ -142,20 +142,42 @@ static bool selects_part(const cm_cli_args *args)
     return args->group || args->vars.n || args->skip.n || args->unpack;
 }
 
+/* The names of a list that mean something in ds: all, but for sources that are merged. *kept:
+ * malloc'ed, of borrowed names. */
+static int names_for(const cm_cli *cli, const cm_cli_list *list, const cm_dataset *ds,
+                     const char ***kept, size_t *n, cm_error *err)
+{
+    *n = 0;
+    *kept = calloc(list->n + 1, sizeof **kept);
+    if (!*kept)
+        return cm_error_set(err, CM_ENOMEM, "out of memory for %zu names", list->n);
+    for (size_t i = 0; i < list->n; i++)
+        if (!cli->args.merge || cm_cli_has_named(ds, list->items[i]))
+            (*kept)[(*n)++] = list->items[i];
+    return 0;
+}
+
 /* *ds becomes the part of it that options of a single file choose. */
 static int select_part(cm_cli *cli, cm_dataset **ds, cm_error *err)
 {
     const cm_cli_args *args = &cli->args;
     cm_select_options options;
+    const char **vars = NULL, **skip = NULL;
+    cm_dataset *part = NULL;
     cm_select_options_init(&options);
     options.group = args->group;
-    options.variables = cm_cli_list_items(&args->vars);
-    options.nvariables = args->vars.n;
-    options.skip = cm_cli_list_items(&args->skip);
-    options.nskip = args->skip.n;
     options.unpack = cm_cli_unpack(args);
-    cm_dataset *part = NULL;
-    int ret = cm_dataset_select(cli->ctx, *ds, &options, &part, err);
+    int ret = names_for(cli, &args->vars, *ds, &vars, &options.nvariables, err);
+    if (ret == 0)
+        ret = names_for(cli, &args->skip, *ds, &skip, &options.nskip, err);
+    options.variables = vars;
+    options.skip = skip;
+    if (ret == 0 && args->vars.n && options.nvariables == 0)
+        ret = cm_error_set(err, CM_EINVAL, "it has none of the variables of --vars");
+    if (ret == 0)
+        ret = cm_dataset_select(cli->ctx, *ds, &options, &part, err);
+    free(vars);
+    free(skip);
     if (ret < 0) {
         cm_error_object(err, cm_dataset_uri(*ds));
         return ret;
@@ -163,6 +185,21 @@ static int select_part(cm_cli *cli, cm_dataset **ds, cm_error *err)
     cm_dataset_free(*ds);
     *ds = part;
     return 0;
+}
+
+/* Of sources that are merged, one must have each name. */
+static int check_merged(const cm_cli_list *list, const cm_cli_sources *s, cm_error *err)
+{
+    int ret = 0;
+    for (size_t i = 0; i < list->n && ret == 0; i++) {
+        bool found = false;
+        for (size_t k = 0; k < s->nopened && !found; k++)
+            found = cm_cli_has_named(s->opened[k], list->items[i]);
+        if (!found)
+            ret = cm_cli_require_named(s->opened[0], cm_dataset_root(s->opened[0]), list->items[i],
+                                       err);
+    }
+    return ret;
 }
 
 static int choose_one(cm_cli *cli, cm_dataset **ds, cm_error *err)
@@ -287,6 +324,10 @@ int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
     size_t nnames = s->names.n;
     int ret = open_all(cli, cm_cli_list_items(&s->names), s->names.n, &s->opened, &s->nopened, err);
+    if (ret == 0 && cli->args.merge)
+        ret = check_merged(&cli->args.vars, s, err);
+    if (ret == 0 && cli->args.merge)
+        ret = check_merged(&cli->args.skip, s, err);
     for (size_t i = 0; i < s->nopened && ret == 0; i++)
         ret = choose_one(cli, &s->opened[i], err);
     if (ret < 0)

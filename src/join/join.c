@@ -72,7 +72,7 @@ static int compare_all_static(cm_context *ctx, const cm_matches *ms, cm_error *e
 
 /* ---- converted times ------------------------------------------------------------------------- */
 
-enum { EAGER_CELLS = 1 << 18, MOST_PIECES = 1 << 20 };
+enum { EAGER_CELLS = 1 << 18, PIECE_NBYTES = 1200 };
 
 typedef struct trial {
     cm_context *ctx;
@@ -215,8 +215,42 @@ static int build_group(building *b, const cm_group *g, cm_group *dst, cm_error *
     return rc;
 }
 
-/* Every piece is an array of its own, of about a kilobyte. */
-static int check_pieces(const cm_matches *ms, const cm_order *order, cm_error *err)
+/* Memory of a joined dataset that is set aside in the budget. */
+typedef struct set_aside {
+    cm_budget *budget;
+    uint64_t nbytes;
+} set_aside;
+
+static void give_back(void *owner)
+{
+    set_aside *p = owner;
+    cm_budget_unpin(p->budget, p->nbytes);
+    free(p);
+}
+
+/* For ds, until it goes; which has no owner yet. */
+static int put_aside(cm_context *ctx, cm_dataset *ds, uint64_t nbytes, cm_error *err)
+{
+    set_aside *p = cm_calloc(1, sizeof *p, err);
+    if (!p)
+        return CM_ENOMEM;
+    *p = (set_aside){cm_context_budget(ctx), 0};
+    ds->owner = p;
+    ds->owner_free = give_back;
+    if (!cm_budget_pin(p->budget, nbytes)) {
+        cm_error_set(err, CM_ELIMIT, "the pieces of sorted steps take %llu MB",
+                     (unsigned long long)(nbytes >> 20));
+        cm_error_object(err, ds->uri);
+        cm_error_hint(err, "give more with --max-mem, fewer variables with --vars, or join fewer "
+                           "files at a time");
+        return CM_ELIMIT;
+    }
+    p->nbytes = nbytes;
+    return 0;
+}
+
+/* Of all variables whose files are cut; each piece is an array of its own. */
+static uint64_t count_pieces(const cm_matches *ms, const cm_order *order)
 {
     uint64_t pieces = 0;
     for (size_t i = 0; i < ms->nitems; i++) {
@@ -224,15 +258,7 @@ static int check_pieces(const cm_matches *ms, const cm_order *order, cm_error *e
         if (ms->items[i].axis >= 0 && axis && !axis->runs.whole)
             pieces += axis->runs.n;
     }
-    if (pieces <= MOST_PIECES)
-        return 0;
-    cm_error_set(err, CM_ELIMIT,
-                 "sorting the steps of %s one by one takes %llu pieces of files, at most %d are "
-                 "supported",
-                 ms->dimension, (unsigned long long)pieces, MOST_PIECES);
-    cm_error_object(err, ms->datasets[0]->uri);
-    cm_error_hint(err, "fewer variables with --vars, or fewer files at a time");
-    return CM_ELIMIT;
+    return pieces;
 }
 
 static int build(cm_context *ctx, const cm_matches *ms, const cm_order *order,
@@ -240,11 +266,14 @@ static int build(cm_context *ctx, const cm_matches *ms, const cm_order *order,
 {
     cm_dataset *made = NULL;
     building b = {.ctx = ctx, .ms = ms, .order = order};
+    uint64_t pieces = count_pieces(ms, order);
     char *uri = ms->n == 1 ? cm_strdup(ms->datasets[0]->uri, err)
                            : cm_sprintf(err, "%s (and %zu more)", ms->datasets[0]->uri, ms->n - 1);
-    int rc = uri ? check_pieces(ms, order, err) : CM_ENOMEM;
-    if (rc == 0)
-        rc = cm_dataset_new(ctx, uri, ms->n == 1 ? ms->datasets[0]->format : "joined", &made, err);
+    int rc =
+        uri ? cm_dataset_new(ctx, uri, ms->n == 1 ? ms->datasets[0]->format : "joined", &made, err)
+            : CM_ENOMEM;
+    if (rc == 0 && pieces)
+        rc = put_aside(ctx, made, pieces * PIECE_NBYTES, err);
     if (rc == 0) {
         made->is_array = ms->datasets[0]->is_array;
         rc = build_group(&b, ms->datasets[0]->root, made->root, err);
@@ -395,12 +424,18 @@ static int merge(cm_context *ctx, cm_dataset *const *datasets, size_t n,
         rc = cm_merge_make(ctx, parts, nsets, joined, options->static_first, report, out, err);
     if (rc == 0 && !((*out)->joined = cm_json_copy((*out)->doc, report->root)))
         rc = cm_error_set(err, CM_ENOMEM, "out of memory for the report of a join");
+    uint64_t aside = 0;
+    for (size_t i = 0; made && i < nsets; i++) { /* its arrays stay: so does what is set aside */
+        set_aside *p = made[i] && made[i]->owner_free == give_back ? made[i]->owner : NULL;
+        aside += p ? p->nbytes : 0;
+        cm_dataset_free(made[i]);
+    }
+    if (rc == 0 && aside)
+        rc = put_aside(ctx, *out, aside, err);
     if (rc) {
         cm_dataset_free(*out);
         *out = NULL;
     }
-    for (size_t i = 0; made && i < nsets; i++)
-        cm_dataset_free(made[i]);
     free(of);
     free(set);
     free(made);

@@ -66,6 +66,7 @@ typedef struct cm_survey {
     cm_survey_file *files;
 
     pthread_mutex_t lock; /* guards what follows while files are read */
+    cm_error broken;      /* code not 0: entering failed half-way, nothing more is entered */
     cm_dataset *stands;   /* in whose root the stand-ins are */
     cm_keys paths;        /* of variables: a variable's number is its path's */
     cm_keys keys;         /* of shapes: a shape's number is its key's */

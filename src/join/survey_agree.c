@@ -339,7 +339,13 @@ static int try_conversions(cm_survey *s, const cm_survey_order *o, cm_survey_agr
         return 0;
     conversion c = {.s = s, .order = o, .out = a};
     cm_pool *pool = cm_context_pool(s->ctx);
-    int rc = cm_survey_open(s, o->files[0], &c.first, err);
+    cm_error why;
+    cm_error_clear(&why);
+    int rc = cm_survey_open(s, o->files[0], &c.first, &why);
+    if (rc && rc != CM_ENOMEM && rc != CM_ECANCEL)
+        return keep_conversion(&c, o->files[0], &why, err);
+    if (rc && err)
+        *err = why;
     if (rc == 0)
         rc =
             cm_pool_for(pool, s->ctx, (int64_t)o->n, cm_pool_size(pool) + 1, convert_file, &c, err);

@@ -404,8 +404,8 @@ static int new_form(cm_survey *s, const cm_variable *v, const cm_form *f, uint32
     return rc ? rc : cm_survey_pin(s, sizeof *made + 3072, err);
 }
 
-int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
-                    uint32_t *form, cm_error *err)
+static int enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
+                 uint32_t *form, cm_error *err)
 {
     bool added;
     int rc = cm_keys_add(&s->keys, look->key.data, look->key.nbytes, form, &added, err);
@@ -413,7 +413,7 @@ int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, ui
         rc = new_form(s, v, &look->form, file, err);
     else if (rc == 0 && !same_chain(s->forms[*form].v, v)) {
         rc = put_int(&look->key, (int64_t)*form, err);
-        return rc ? rc : cm_survey_enter(s, v, look, file, form, err);
+        return rc ? rc : enter(s, v, look, file, form, err);
     }
     if (rc)
         return rc;
@@ -423,8 +423,25 @@ int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, ui
     return count_set(s, &look->set, file, err);
 }
 
-int cm_survey_enter_groups(cm_survey *s, const cm_group *g, uint32_t file, cm_buffer *scratch,
-                           cm_error *err)
+/* Another worker must not find half of what was entered. */
+static int guard(cm_survey *s, int rc, const cm_error *why, cm_error *err)
+{
+    if (rc && !s->broken.code)
+        s->broken = *why;
+    if (rc && err)
+        *err = *why;
+    return rc;
+}
+
+int cm_survey_enter(cm_survey *s, const cm_variable *v, cm_survey_look *look, uint32_t file,
+                    uint32_t *form, cm_error *err)
+{
+    cm_error why = s->broken;
+    return guard(s, why.code ? why.code : enter(s, v, look, file, form, &why), &why, err);
+}
+
+static int enter_groups(cm_survey *s, const cm_group *g, uint32_t file, cm_buffer *scratch,
+                        cm_error *err)
 {
     scratch->nbytes = 0;
     int rc = put(scratch, g->path, strlen(g->path), err);
@@ -439,6 +456,13 @@ int cm_survey_enter_groups(cm_survey *s, const cm_group *g, uint32_t file, cm_bu
     if (rc == 0)
         rc = count_set(s, scratch, file, err);
     for (size_t i = 0; rc == 0 && i < g->ngroups; i++)
-        rc = cm_survey_enter_groups(s, g->groups[i], file, scratch, err);
+        rc = enter_groups(s, g->groups[i], file, scratch, err);
     return rc;
+}
+
+int cm_survey_enter_groups(cm_survey *s, const cm_group *g, uint32_t file, cm_buffer *scratch,
+                           cm_error *err)
+{
+    cm_error why = s->broken;
+    return guard(s, why.code ? why.code : enter_groups(s, g, file, scratch, &why), &why, err);
 }

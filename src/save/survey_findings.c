@@ -455,7 +455,7 @@ static int put_conversions(findings *x, cm_error *err)
         if (rc == 0)
             rc = set(x, o, "events", list, err);
         if (rc == 0)
-            rc = end(x, o, why->variable, err);
+            rc = end(x, o, why->variable[0] ? why->variable : NULL, err);
     }
     return rc;
 }

@@ -210,6 +210,27 @@ static int other_options(cm_survey_report *r, cm_error *err)
     return rc ? rc : end(&t, err);
 }
 
+/* What makes a cube of files that do not stand one after the other. */
+static int another_way(cm_survey_report *r, cm_error *err)
+{
+    char options[512];
+    options_of(r->s, options, sizeof options);
+    if (!r->s->dimension && r->order.n > 1) {
+        step t = begin(r, "stack",
+                       "the files have no dimension to be joined along: name it with --concat, or "
+                       "stack them along a new one");
+        int rc = command(&t, err, "chunkmill rechunk FILES cube.zarr --stack NAME");
+        return rc ? rc : end(&t, err);
+    }
+    if (!(reasons(r) & CM_CLASH_ABSENT))
+        return 0;
+    step t = begin(r, "merge",
+                   "if files have different variables by intent: join those that have the same, "
+                   "then put all into one");
+    int rc = command(&t, err, "chunkmill rechunk FILES cube.zarr%s --merge", options);
+    return rc ? rc : end(&t, err);
+}
+
 static size_t count_runs(const cm_survey_report *r)
 {
     size_t runs = 1;
@@ -317,6 +338,8 @@ int cm_survey_put_plan(cm_survey_report *r, cm_error *err)
                  : split_by_kind(r, in, err);
     if (rc == 0 && !r->agreement.joinable)
         rc = other_options(r, err);
+    if (rc == 0 && !r->agreement.joinable)
+        rc = another_way(r, err);
     if (rc == 0)
         rc = mend_order(r, err);
     if (rc == 0 && r->agreement.joinable)

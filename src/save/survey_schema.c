@@ -150,7 +150,10 @@ static int check_variable(cm_survey_report *r, cm_json *list, uint32_t variable,
 static int unknown_facets(const cm_json *schema, cm_error *err)
 {
     const cm_json *all = cm_json_get(schema, "variables");
-    for (size_t v = 0; v < cm_json_count(all); v++)
+    for (size_t v = 0; v < cm_json_count(all); v++) {
+        if (!cm_json_is(cm_json_at(all, v), CM_JSON_OBJECT))
+            return cm_error_set(err, CM_EINVAL, "the schema says nothing of %.100s",
+                                cm_json_key(all, v));
         for (size_t i = 0; i < cm_json_count(cm_json_at(all, v)); i++) {
             const char *name = cm_json_key(cm_json_at(all, v), i);
             size_t k = 0;
@@ -160,6 +163,7 @@ static int unknown_facets(const cm_json *schema, cm_error *err)
                 return cm_error_set(err, CM_EINVAL, "the schema asks for \"%.60s\" of %.100s", name,
                                     cm_json_key(all, v));
         }
+    }
     return 0;
 }
 

@@ -3,7 +3,11 @@
  * The store is built in a directory beside the target, "NAME.cm-tmp-<boot>-<pid>-<n>", and renamed
  * at commit: under its own name there is either nothing, what was there before, or the whole store.
  * With overwrite the two directories are exchanged in one step and the old one is removed after.
- * Directories of that kind whose process is gone are removed when a save to the same target starts.
+ * File systems that cannot exchange (NFS, some of FUSE) get two renames: the old store steps aside,
+ * "NAME.cm-old-<boot>-<pid>-<n>", and the new one takes its place. Between the two there is none
+ * under the name; when the second fails the old one goes back. A name like that is never swept
+ * away: whatever kills the process there, the old store is whole. Directories of that kind whose
+ * process is gone are removed when a save to the same target starts.
  *
  * A target whose name ends with ".zip" is one file, and goes the same way: built under the other
  * name, whole before it is renamed. Only an archive that holds a Zarr store is ever replaced.
@@ -26,6 +30,9 @@
 #include "save/save_private.h"
 #include "store/local.h"
 #include "store/zip.h"
+
+/* Of an old store that stepped aside; like CM_TEMPORARY_MARK, but nobody removes it. */
+#define OLD_MARK ".cm-old-"
 
 struct cm_target {
     cm_context *ctx;
@@ -374,6 +381,44 @@ static int look_again(cm_target *t, cm_error *err)
     return cm_error_object(err, t->path), CM_EEXIST;
 }
 
+/* Are exchanging renames something that the file system, or the kernel, does not have? */
+static bool cannot_exchange(int e)
+{
+    return e == EINVAL || e == ENOSYS || e == ENOTSUP || e == EOPNOTSUPP;
+}
+
+/* Put the new store in the place of the old one by two renames. The old one is then where the new
+ * one was built. */
+static int replace_in_two_steps(cm_target *t, cm_error *err)
+{
+    const char *mark = t->building + strlen(t->path) + strlen(CM_TEMPORARY_MARK);
+    char *aside = cm_sprintf(err, "%s" OLD_MARK "%s", t->path, mark);
+    if (!aside)
+        return CM_ENOMEM;
+    int r = 0;
+    if (rename(t->path, aside) != 0) {
+        r = cm_error_set_os(err, errno, "moving the old store aside");
+    } else if (rename(t->building, t->path) != 0) {
+        int e = errno;
+        r = cm_error_set_os(err, e, "giving the new store its name");
+        if (rename(aside, t->path) != 0)
+            cm_error_hint(err, "the old store is %s now: rename it back", aside);
+    } else {
+        cm_context_log(t->ctx, CM_LOG_WARNING,
+                       "%s: this file system cannot exchange two directories: for a moment there "
+                       "was none of that name",
+                       t->path);
+        /* where close and the removal of the old one expect it; if that fails it goes from here */
+        if (rename(aside, t->building) != 0) {
+            free(t->building);
+            t->building = aside;
+            aside = NULL;
+        }
+    }
+    free(aside);
+    return cm_error_object(r ? err : NULL, t->path), r;
+}
+
 int cm_target_commit(cm_target *t, cm_error *err)
 {
     int r = t->zip ? cm_zip_writer_finish(t->store, err) : t->store->vt->sync(t->store, err);
@@ -391,8 +436,12 @@ int cm_target_commit(cm_target *t, cm_error *err)
         }
     } else if (t->replaces) {
         if (renameat2(AT_FDCWD, t->building, AT_FDCWD, t->path, RENAME_EXCHANGE) != 0) {
-            r = cm_error_set_os(err, errno, "exchanging the new store with the old one");
-            return cm_error_object(err, t->path), r;
+            int e = errno;
+            r = cannot_exchange(e)
+                    ? replace_in_two_steps(t, err)
+                    : cm_error_set_os(err, e, "exchanging the new store with the old one");
+            if (r)
+                return cm_error_object(err, t->path), r;
         }
     } else if (rename(t->building, t->path) != 0) {
         r = cm_error_set_os(err, errno, "giving the new store its name");
@@ -401,8 +450,8 @@ int cm_target_commit(cm_target *t, cm_error *err)
     t->committed = true;
     if (t->durability == CM_DURABLE_DIR)
         r = cm_local_flush_directory(t->directory, err);
-    if (!r && t->replaces && !t->zip) {
-        r = remove_tree(t->building, err);
+    if (t->replaces && !t->zip) { /* not flushed: after a crash the name may be the old one's */
+        r = r ? r : remove_tree(t->building, err);
         if (r)
             cm_error_prefix(err, "the new store is in its place, but of the old one something is "
                                  "left beside it");

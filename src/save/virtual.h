@@ -46,6 +46,7 @@ typedef struct cm_virtual_part {
     cm_array **views; /* owned: stacked files' arrays with the new axis */
     size_t nviews, views_capacity;
     bool strided; /* the segments are contiguous, cut into chunks of rows */
+    int row_axis; /* and along which axis; those before it have chunks of 1 */
     uint64_t chunk_nbytes;
     bool small;  /* at most CM_VIRTUAL_NATIVE bytes */
     bool native; /* one chunk, written into the references as little-endian cells */
@@ -70,7 +71,8 @@ typedef enum cm_reference_kind {
 typedef enum cm_odd {
     CM_ODD_SEGMENT, /* its file does not fit, or the chunk lies across the grid of its file */
     CM_ODD_MASK,    /* a filter mask */
-    CM_ODD_FILL     /* never written, and its cells are not what a missing reference reads as */
+    CM_ODD_FILL,    /* never written, and its cells are not what a missing reference reads as */
+    CM_ODD_ARCHIVE  /* compressed by the archive that it is in */
 } cm_odd;
 
 typedef struct cm_reference {

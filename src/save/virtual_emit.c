@@ -140,10 +140,11 @@ static int strided(cm_virtual *v, cm_virtual_part *p, cm_segment *s, const int64
 {
     uint64_t offset, limit, step, end;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
-    uint64_t row = p->ndim ? (uint64_t)first[0] : 0;
-    if (!cm_mul_u64(row, p->ndim ? (uint64_t)strides[0] : 0, &step) ||
-        !cm_add_u64(offset, step, &offset) || !cm_add_u64(offset, p->chunk_nbytes, &end) ||
-        end > limit)
+    bool good = true;
+    for (int i = 0; i <= p->row_axis && i < p->ndim; i++)
+        good = good && cm_mul_u64((uint64_t)first[i], (uint64_t)strides[i], &step) &&
+               cm_add_u64(offset, step, &offset);
+    if (!good || !cm_add_u64(offset, p->chunk_nbytes, &end) || end > limit)
         return trouble(p, s->leaf, coord, "lies beyond the end of the file (it is truncated)", err);
     out->kind = CM_REFERENCE_RANGE;
     out->offset = offset;
@@ -173,6 +174,11 @@ static int whole_object(cm_virtual *v, cm_segment *s, const cm_location *at, cm_
                              : store->vt->stat(store, at->key, &version, &why);
     if (r == CM_ENOTFOUND && at->where == CM_AT_OBJECT)
         return 0; /* never written */
+    if (r == CM_EUNSUP && store->vt->place) {
+        out->kind = CM_REFERENCE_ODD;
+        out->odd = CM_ODD_ARCHIVE;
+        return 0;
+    }
     if (r) {
         if (err)
             *err = why;
@@ -351,7 +357,8 @@ static int odd(cm_virtual_part *p, int64_t index, cm_reference *out, cm_error *e
     static const char *const texts[] = {
         "does not lie on the grid of its file",
         "was stored without some of the filters (a filter mask)",
-        "was never written, and the value that its cells have is not the _FillValue"};
+        "was never written, and the value that its cells have is not the _FillValue",
+        "is compressed in the zip archive"};
     const cm_rewritten *w = rewritten_at(p, index);
     if (!w) {
         int64_t coord[CM_MAX_DIMS] = {0};

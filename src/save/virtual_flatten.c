@@ -10,7 +10,8 @@
  *     chunked files      equal chunk shapes and chains; every file but the last ends with a whole
  *                        chunk; a subset begins at a chunk
  *     contiguous files   chunks of rows, as many as divide every file's length, up to about 4 MiB;
- *                        the records of NetCDF-3 are not neighbours: one row each
+ *                        the records of NetCDF-3 are not neighbours: one row each. A row is a step
+ *                        of the first axis, or of a later one where that would be larger
  *
  * What does not fit is refused with the first file that does not, and the reason. Variables up to
  * CM_VIRTUAL_NATIVE bytes are written into the references instead, whatever the reason; so are
@@ -27,7 +28,7 @@
 #include "base/memory.h"
 #include "save/virtual.h"
 
-enum { ROWS_NBYTES = 4 << 20 };
+enum { ROWS_NBYTES = 4 << 20, SHORT_NBYTES = 64 << 10 };
 
 void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
 {
@@ -162,41 +163,53 @@ const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_
                : NULL;
 }
 
-/* Do the rows of the segment have no gaps inside, and between them? */
-static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, bool *neighbours)
+/* A row is one step along the row axis and of all axes before it, and all of those behind. Do the
+ * rows of the segment have no gaps inside, and between them? */
+static bool rows_are_whole(const cm_virtual_part *p, const cm_segment *s, int row_axis,
+                           bool *neighbours)
 {
     uint64_t offset, limit;
     const int64_t *strides = cm_segment_strides(s, &offset, &limit);
     int64_t want = s->leaf->dtype.size;
-    for (int i = p->ndim - 1; i >= 1; i--) {
+    for (int i = p->ndim - 1; i > row_axis; i--) {
         int64_t length = i == p->axis ? s->end - s->begin : p->shape[i];
         if (s->start[i] != 0 || length != s->leaf->shape[i] || (length > 1 && strides[i] != want))
             return false;
         want *= s->leaf->shape[i];
     }
-    *neighbours = p->ndim == 0 || strides[0] == want || s->leaf->shape[0] <= 1;
+    *neighbours = p->ndim == 0 || strides[row_axis] == want || s->leaf->shape[row_axis] <= 1;
     return true;
 }
 
-int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
+/* Look at all segments: the rows' size, whether they are neighbours, and what divides their number
+ * in every file. */
+static int look_at_rows(const cm_virtual_part *p, int row_axis, int64_t *row, bool *gaps,
+                        int64_t *common, cm_error *err)
 {
-    int64_t common = 0, row = p->variable->array->dtype.size, rows = 1;
-    bool gaps = false;
+    *gaps = false;
+    *common = 0;
+    *row = p->variable->array->dtype.size;
+    for (int i = row_axis + 1; i < p->ndim; i++)
+        *row *= i == p->axis ? p->segments[0].end - p->segments[0].begin : p->shape[i];
     for (size_t k = 0; k < p->nsegments; k++) {
         const cm_segment *s = &p->segments[k];
         bool neighbours = true;
-        if (s->fits && !rows_are_whole(p, s, &neighbours))
+        if (s->fits && !rows_are_whole(p, s, row_axis, &neighbours))
             return refuse(s->leaf, p, err, "a part of each row of contiguous data");
-        gaps = gaps || !neighbours;
-        common = cm_gcd_i64(common, p->axis == 0 ? s->end - s->begin : p->ndim ? p->shape[0] : 1);
-        if (p->axis > 0 && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
+        *gaps = *gaps || !neighbours;
+        *common = cm_gcd_i64(*common, p->axis == row_axis ? s->end - s->begin
+                                      : p->ndim           ? p->shape[row_axis]
+                                                          : 1);
+        if (p->axis > row_axis && s->end - s->begin != p->segments[0].end - p->segments[0].begin)
             return refuse(s->leaf, p, err, "its length along the joined axis differs");
     }
-    for (int i = 1; i < p->ndim; i++) {
-        p->chunk[i] = i == p->axis ? p->segments[0].end - p->segments[0].begin : p->shape[i];
-        row *= p->chunk[i];
-    }
-    /* the largest divisor that makes chunks of at most ROWS_NBYTES */
+    return 0;
+}
+
+/* The largest divisor that makes chunks of at most ROWS_NBYTES. */
+static int64_t rows_of_chunk(int64_t row, int64_t common, bool gaps)
+{
+    int64_t rows = 1;
     for (int64_t d = 1; !gaps && d <= common / d; d++) {
         if (common % d)
             continue;
@@ -205,11 +218,46 @@ int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
         if (common / d * row <= ROWS_NBYTES && common / d > rows)
             rows = common / d;
     }
+    return rows;
+}
+
+int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err)
+{
+    int64_t common = 0, row = 0, rows;
+    bool gaps = false;
+    cm_error why = {0};
+    int at = 0, r = look_at_rows(p, 0, &row, &gaps, &common, &why);
+    /* Behind the first axis where rows are too large, or only parts of them are wanted. */
+    while ((r == CM_EUNSUP || row > ROWS_NBYTES) && at + 1 < p->ndim) {
+        int64_t row_in, common_in;
+        bool gaps_in;
+        int in = look_at_rows(p, at + 1, &row_in, &gaps_in, &common_in, NULL);
+        if (r == 0 && (in || rows_of_chunk(row_in, common_in, gaps_in) * row_in < SHORT_NBYTES))
+            break;
+        at++;
+        r = in;
+        row = row_in;
+        common = common_in;
+        gaps = gaps_in;
+    }
+    if (r || (at && rows_of_chunk(row, common, gaps) * row < SHORT_NBYTES)) {
+        if (!why.code)
+            refuse(p->segments[0].leaf, p, &why, "a part of each row of contiguous data");
+        if (err)
+            *err = why;
+        return why.code;
+    }
+    p->row_axis = at;
+    for (int i = 0; i < p->ndim; i++)
+        p->chunk[i] = i < at         ? 1
+                      : i == p->axis ? p->segments[0].end - p->segments[0].begin
+                                     : p->shape[i];
+    rows = rows_of_chunk(row, common, gaps);
     if (p->ndim)
-        p->chunk[0] = rows;
+        p->chunk[at] = rows;
     p->chunk_nbytes = (uint64_t)(rows * row);
     p->strided = true;
-    int r = cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
+    r = cm_chain_new(p->variable->array->dtype, p->ndim, p->chunk, &p->chain, err);
     for (size_t k = 0; k < p->nsegments && r == 0; k++)
         if (p->segments[k].fits) {
             p->chain->big_endian = cm_chunked_chain(p->segments[k].leaf)->big_endian;

@@ -196,10 +196,11 @@ static int gather(batch *b, cm_error *err)
             if (t->fill)
                 b->last_fill = t->leaf;
             if (!b->p->why.code)
-                cm_error_set(&b->p->why, CM_EUNSUP, "%s%s",
-                             ref.odd == CM_ODD_MASK ? "chunks with a filter mask"
-                                                    : "chunks that were never written",
-                             ref.odd == CM_ODD_MASK ? "" : " and do not read as _FillValue");
+                cm_error_set(&b->p->why, CM_EUNSUP, "%s",
+                             ref.odd == CM_ODD_MASK      ? "chunks with a filter mask"
+                             : ref.odd == CM_ODD_ARCHIVE ? "chunks compressed in a zip archive"
+                                                         : "chunks that were never written and do "
+                                                           "not read as _FillValue");
             cm_error_object(&b->p->why, t->leaf->label);
         }
         b->next++;

@@ -68,14 +68,14 @@ static void *alloc_text(void *user, size_t nbytes, cm_error *err)
     return t->data;
 }
 
-int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
-                       cm_error *err)
+int cm_store_read_version(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
+                          cm_object_version *version, cm_error *err)
 {
     text t = {.max = max < SIZE_MAX ? max : max - 1};
-    cm_object_version version = {0};
     size_t n = 0;
     *out = NULL;
-    int r = s->vt->get_all(s, key, alloc_text, &t, &n, &version, err);
+    *version = (cm_object_version){0};
+    int r = s->vt->get_all(s, key, alloc_text, &t, &n, version, err);
     if (r) {
         free(t.data);
         return r;
@@ -85,4 +85,11 @@ int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, siz
     if (nbytes)
         *nbytes = n;
     return 0;
+}
+
+int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
+                       cm_error *err)
+{
+    cm_object_version version;
+    return cm_store_read_version(s, key, max, out, nbytes, &version, err);
 }

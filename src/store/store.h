@@ -123,7 +123,8 @@ int cm_store_open_local(cm_context *ctx, const char *path, cm_durability durabil
                         cm_error *err);
 /* The members of a zip archive, which is object key of files; read only. Its directory is read now;
  * an archive that is another one later is CM_ECHANGED. ctx (may be NULL): its budget holds the
- * table, so it outlives the store. Raises CM_EDATA, CM_EUNSUP, CM_ELIMIT and what reading raises. */
+ * table, so it outlives the store. Raises CM_EDATA, CM_EUNSUP, CM_ELIMIT and what reading raises.
+ */
 int cm_store_open_zip(cm_context *ctx, cm_store *files, const char *key, cm_store **out,
                       cm_error *err);
 int cm_store_new_memory(cm_context *ctx, cm_store **out, cm_error *err);
@@ -138,6 +139,9 @@ const char *cm_store_local_path(const cm_store *s);
  * For metadata. */
 int cm_store_read_text(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
                        cm_error *err);
+/* The same, and the version that the bytes are of. */
+int cm_store_read_version(cm_store *s, const char *key, size_t max, char **out, size_t *nbytes,
+                          cm_object_version *version, cm_error *err);
 
 /* CM_EINVAL unless key obeys the rules above. A part that contains ".cm-tmp-" is refused too: list
  * would hide it. */

@@ -210,9 +210,10 @@ static int read_stored(zip_store *s, cm_zip_member *m, const cm_range *ranges, i
     r = archive_get(s, known ? moved + 1 : moved, known ? n : n + 1, err);
     if (r == 0 && !known)
         r = check_local(s, m, header, err);
-    if (r == 0 && !known && m->skip != skip) {
+    uint32_t right = r ? 0 : __atomic_load_n(&m->skip, __ATOMIC_RELAXED);
+    if (r == 0 && right != skip) {
         for (int i = 0; i < n; i++)
-            moved[i + 1].offset += (uint64_t)m->skip - skip;
+            moved[i + 1].offset += (uint64_t)right - skip;
         r = archive_get(s, moved + 1, n, err);
     }
     if (header != room)
@@ -450,10 +451,13 @@ static int zip_place(cm_store *base, const char *key, cm_place *out, cm_error *e
         r = check_method(m, err);
     if (r == 0 && m->method != CM_ZIP_STORED)
         r = cm_error_set(err, CM_EUNSUP, "it is compressed in the zip archive");
-    if (r == 0 && m->skip == 0)
+    uint32_t skip = r ? 0 : __atomic_load_n(&m->skip, __ATOMIC_RELAXED);
+    if (r == 0 && skip == 0) {
         r = read_stored(s, m, NULL, 0, err);
+        skip = __atomic_load_n(&m->skip, __ATOMIC_RELAXED);
+    }
     if (r == 0)
-        *out = (cm_place){s->files, s->key, m->local + m->skip, m->nbytes, s->version};
+        *out = (cm_place){s->files, s->key, m->local + skip, m->nbytes, s->version};
     return name_error(s, key, r, err);
 }
 

@@ -71,6 +71,12 @@ def test_merged(tmp_path):
     same(have, want_of([a, b]))
     have, said = zarr_of(tmp_path, b, a, "--merge")
     same(have, want_of([a, b]))
+    have, said = zarr_of(tmp_path, a, b, "--merge", "--vars", "tas,prsn", "--skip", "time_bnds,height")
+    assert set(have.variables) == {"tas", "prsn", "time", "x"}
+    line = fails(2, "rechunk", a, b, tmp_path / "no.zarr", "--merge", "--vars", "tas,prs")
+    assert "prs" in line
+    line = fails(2, "rechunk", a, b, tmp_path / "no.zarr", "--merge", "--vars", "pr")
+    assert "tas.nc: it has none of the variables of --vars" in line
     report = json.loads(ok("info", a, b, "--merge", "--json").stdout)["join"]
     assert [m["variables"] for m in report["merged"]] == [["/height", "/tas"], ["/pr", "/prsn"]]
     assert report["shared"] == ["/time", "/time_bnds", "/x"] and report["files"] == 2

@@ -286,3 +286,11 @@ def test_every_command_joins(tmp_path):
     line = fails(3, "values", a, b, "time")
     assert "b.nc: /time: the coordinate begins at" in line
     assert "needs URI... VAR" in fails(2, "values", a)
+
+
+def test_chunks_of_sorted_steps_are_decoded_once(tmp_path):
+    paths = [write(tmp_path / f"{k}.nc", np.arange(k, 4000, 2), k, chunk=250, bounds=False) for k in range(2)]
+    done = ok("rechunk", *paths, tmp_path / "out.zarr", "--unsorted", "sort", "--json")
+    have = opened(tmp_path / "out.zarr")
+    same(have, concat(paths).sortby("time"), ("time", "v", "x"))
+    assert json.loads(done.stdout)["bytes_read"] < 1.5 * (have["v"].nbytes + have["time"].nbytes)

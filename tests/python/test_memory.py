@@ -85,7 +85,8 @@ def test_rechunk(chunkmill, sources, tmp_path, threads, max_mem, source, how):
 
 
 @pytest.mark.parametrize("threads", [1, 16])
-@pytest.mark.parametrize("command", [["diff", "slabs.zarr", "h5.nc"], ["verify", "slabs.zarr", "--level", "decode"],
+@pytest.mark.parametrize("command", [["survey", "h5.nc", "c3.nc", "--concat", "t"],
+                                     ["diff", "slabs.zarr", "h5.nc"], ["verify", "slabs.zarr", "--level", "decode"],
                                      ["values", "h5.nc", "v"], ["info", "h5.nc", "--chunks"]], ids=lambda c: c[0])
 def test_other_commands(chunkmill, sources, threads, command):
     if is_sanitized(chunkmill):

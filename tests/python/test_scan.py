@@ -1,13 +1,12 @@
 """Scan tables: what comes out of them is what the files say, file by file over the corpora, joined, and over a
 cache; and whatever changed, is damaged or is gone is noticed."""
 
-import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -129,7 +128,7 @@ def test_seed_files_of_the_fuzzers(run, tmp_path, folder):
 def test_odd_things(odd, run, ok, tmp_path):
     tables = tmp_path / "t.tables"
     done = ok("scan", odd, "--out", tables, "--json", "-v")
-    assert done.json()["deferred"] >= 5 and "opened from their files" in done.err
+    assert done.json()["deferred"] >= 3 and "opened from their files" in done.err
     check(run, odd, tables, cells=False)
     for name in ["names", "fixed", "flags", "outside", "virtual", "plain", "masked", "g/deep/x"]:
         a, b = run("values", odd, name), run("values", tables, name)
@@ -178,8 +177,10 @@ def test_joined_the_same(tmp_path, ok, form, kind):
     ok("diff", *files, tmp_path / "c.zarr")
 
 
-def test_memory_does_not_grow(four, tmp_path, ok):
+def test_memory_does_not_grow(four, tmp_path, ok, chunkmill):
     """Open, write down, close: of thousands of files only the index is held."""
+    if re.search(b"__[at]san_init", pathlib.Path(chunkmill).read_bytes()):
+        pytest.skip("a sanitizer's memory is not ours to bound")
     peaks = []
     for n in (100, 3000):
         listing = tmp_path / "list"
@@ -303,6 +304,32 @@ def test_other_files_change(tmp_path, run, ok):
     same()
     write_other(4)
     same()
+
+
+def test_virtual_datasets_grow(tmp_path, ok):
+    """How long one is depends on the files that are there today."""
+    main, cache, tables = tmp_path / "a.h5", tmp_path / "c.cache", tmp_path / "t.tables"
+
+    def part(k):
+        with h5py.File(tmp_path / f"part-{k}.h5", "w") as f:
+            f["d"] = np.arange(4.0) + 10 * k
+
+    part(0)
+    with h5py.File(main, "w", libver="latest") as f:
+        space = h5py.h5s.create_simple((4,), (h5py.h5s.UNLIMITED,))
+        source = h5py.h5s.create_simple((4,))
+        space.select_hyperslab((0,), (h5py.h5s.UNLIMITED,), (4,), (4,))
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_virtual(space, b"part-%b.h5", b"/d", source)
+        h5py.h5d.create(f.id, b"v", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,), (h5py.h5s.UNLIMITED,)), plist)
+    age(main)
+    ok("scan", main, "--out", tables)
+    for k in (1, 2):
+        want = ok("info", "--json", main).out
+        assert ok("info", "--json", main, "--cache", cache).out == want == ok("info", "--json", tables).out
+        assert f'{4 * k}' in want
+        part(k)
+    assert ok("values", tables, "v").out == ok("values", main, "v").out and "23" in ok("values", tables, "v").out
 
 
 def test_changed_files(four, tmp_path, run, ok):

@@ -28,6 +28,7 @@ PLAIN = dict(
 
 def write(path, **how):
     o = {**PLAIN, **how}
+    o["contiguous"] = o["contiguous"] and o["steps"] > 0
     with netCDF4.Dataset(path, "w", format=o["fmt"]) as nc:
         nc.title = o["title"]
         root = nc
@@ -44,7 +45,7 @@ def write(path, **how):
         times = o["first"] - o["start"] + np.arange(o["steps"], dtype="f8")
         if "hours" in o["units"]:
             times = times * 24
-        if o["reverse"]:
+        if o["reverse"] and len(times):
             times = times[::-1]
         if o["turn"] and len(times) > 2:
             times[2] = times[0]
@@ -72,7 +73,7 @@ def write(path, **how):
         lengths = {"time": o["steps"], "lat": LAT, "lon": o["lon"]}
         shape = [lengths[d] for d in o["dims"]]
         if "chunksizes" in more:
-            more["chunksizes"] = [min(c, n) for c, n in zip(more["chunksizes"], shape)]
+            more["chunksizes"] = [max(1, min(c, n)) for c, n in zip(more["chunksizes"], shape)]
         for name in ["v", *([o["extra"]] if o["extra"] else [])]:
             if name == o["missing"]:
                 continue
@@ -352,6 +353,23 @@ def test_odd_ones_out(run, tmp_path):
     run_plan(run, report, tmp_path, skip["commands"], files)
 
 
+def test_plan_of_other_ways(run, tmp_path):
+    files = archive(tmp_path, 2)
+    for i in range(2):
+        files.append(write(tmp_path / f"w{i}.nc", first=12 * i, missing="v", extra="w"))
+    report = survey(run, *files)
+    assert not report["joinable"]
+    run_plan(run, report, tmp_path, [s for s in report["plan"] if s["do"] == "merge"][0]["commands"], files)
+    same = [write(tmp_path / f"s{i}.nc", contiguous=True) for i in range(2)]
+    (stack,) = [s for s in survey(run, *same)["plan"] if s["do"] == "stack"]
+    shutil.rmtree(tmp_path / "cube.zarr")
+    run_plan(run, report, tmp_path, stack["commands"], same)
+    shutil.rmtree(tmp_path / "cube.zarr")
+    twice = archive(tmp_path, 3, {1: dict(first=11)})
+    (order,) = [s for s in survey(run, *twice)["plan"] if s["do"] == "order"]
+    run_plan(run, report, tmp_path, order["commands"], twice)
+
+
 def test_plan_of_references(run, tmp_path):
     files = archive(tmp_path, 4, {1: dict(chunk=(1, 48, 192))})
     report = survey(run, *files)
@@ -389,7 +407,9 @@ def test_schema(run, tmp_path):
     text["variables"]["/v"]["colour"] = "red"
     schema.write_text(json.dumps(text))
     assert run("survey", *files, "--schema", schema).code == 2
-    for bad in ("", "[]", '{"format": "other"}', "{"):
+    for bad in ("", "[]", '{"format": "other"}', "{", '{"format": "chunkmill-schema", "variables": {"/v": [1]}}',
+                '{"format": "chunkmill-schema", "variables": [1], "dimension": 3}',
+                '{"format": "chunkmill-schema", "variables": {}, "dimension": "depth"}'):
         schema.write_text(bad)
         assert run("survey", *files, "--schema", schema).code in (2, 3)
 
@@ -448,7 +468,7 @@ WAYS = [
     dict(v_units="degC"), dict(v_units=" K"), dict(calendar="gregorian"), dict(calendar="noleap"), dict(calendar=None),
     dict(units="days since 2001-01-11", start=10), dict(units="hours since 2001-01-01"), dict(lat_bits=1), dict(missing="v"),
     dict(extra="w"), dict(lon=LON - 1), dict(dims=("time", "lon", "lat")), dict(fmt="NETCDF3_CLASSIC"), dict(contiguous=True),
-    dict(steps=11), dict(steps=13), dict(steps=1), dict(mask=True), dict(unwritten=True), dict(reverse=True), dict(turn=True),
+    dict(steps=11), dict(steps=13), dict(steps=1), dict(steps=0), dict(mask=True), dict(unwritten=True), dict(reverse=True), dict(turn=True),
     dict(title="b"), dict(reftime=("days since 2000-01-01", 3)), dict(bounds=True), dict(text=True), dict(group=True),
     dict(time_dtype="i4"), dict(time_dtype="f4")]
 

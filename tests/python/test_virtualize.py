@@ -319,6 +319,33 @@ def test_contiguous_is_cut(tmp_path, ok):
     assert json.loads(refs["v/.zarray"])["chunks"] == [6, 400, 400]
 
 
+def test_contiguous_parts(tmp_path, ok, run):
+    """Large rows are cut along the next axis, and so is a part of each row, as long as pieces are not tiny."""
+    with h5py.File(tmp_path / "w.h5", "w") as h:
+        data = np.arange(3 * 1500 * 1000, dtype="f4").reshape(3, 1500, 1000)
+        h["v"] = data
+    for form in FORMS:
+        ok("virtualize", tmp_path / "w.h5", tmp_path / form)
+        ok("diff", tmp_path / "w.h5", tmp_path / form)
+        assert np.array_equal(raw(tmp_path / form, form).v.values, data)
+    refs = json.loads((tmp_path / "cube.json").read_text())["refs"]
+    assert json.loads(refs["v/.zarray"])["chunks"] == [1, 750, 1000]
+    files = [big(tmp_path / f"p{i}.h5", 4 * i) for i in range(2)]
+    for f in files:
+        with h5py.File(f, "a") as h:
+            for name, axis in ("y", 1), ("x", 2):
+                h[name] = np.arange(400.0)
+                h[name].make_scale(name)
+                h["v"].dims[axis].attach_scale(h[name])
+    want = np.arange(8 * 160000, dtype="f4").reshape(8, 400, 400)
+    for part, cut in ("y=10:310", np.s_[:, 10:310]), ("y=10:311,time=1:7", np.s_[1:7, 10:311]):
+        for form in FORMS:
+            ok("virtualize", *files, tmp_path / form, "--isel", part, "--overwrite")
+            assert np.array_equal(raw(tmp_path / form, form).v.values, want[cut])
+    done = run("virtualize", *files, tmp_path / "no.json", "--isel", "x=1:300")
+    assert done.code == 3 and "a part of each row" in done.err
+
+
 def test_wrong_order(tmp_path, ok):
     files = [write(tmp_path / f"o{i}.nc", 2 * i) for i in (2, 0, 1)]
     right(files, tmp_path, ok, cells(0, 6))
@@ -588,3 +615,66 @@ def test_append_killed(tmp_path, ok, chunkmill):
     # what the killed ones left goes with the next
     ok("virtualize", files[2], cube, "--overwrite")
     assert [p.name for p in tmp_path.iterdir() if "cm-tmp" in p.name] == []
+
+
+# ---- what joins are made of besides files side by side ------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [dict(chunks=(1, 200, 400), compression="gzip"), dict(), dict(chunks=(2, 400, 400))])
+def test_filled_steps(tmp_path, ok, run, options):
+    """Steps that no file has are references that are not there; inside a chunk they are rewritten."""
+    files = [big(tmp_path / f"g{i}.h5", first, **options) for i, first in enumerate((0, 4, 11))]
+    for f in files:
+        with h5py.File(f, "a") as h:
+            h["v"].attrs["_FillValue"] = np.float32(-1)
+    want = np.full((15, 400, 400), -1, "f4")
+    for first in 0, 4, 11:
+        want[first:first + 4] = np.arange(first * 160000, (first + 4) * 160000).reshape(4, 400, 400)
+    whole = options.get("chunks", (1,))[0] == 1
+    for form in FORMS:
+        command = ["virtualize", *files, tmp_path / form, "--concat", "time", "--gaps", "fill"]
+        if not whole:
+            assert run(*command).code == 3
+            command += ["--materialize", tmp_path / "d"]
+        ok(*command)
+        ok("diff", *files, tmp_path / form, "--concat", "time", "--gaps", "fill")
+        assert np.array_equal(raw(tmp_path / form, form).v.values, want)
+    refs = json.loads((tmp_path / "cube.json").read_text())["refs"]
+    if whole:
+        assert [k for k in refs if k.startswith("v/") and "chunks" in refs[k][0]] == []
+
+
+@pytest.mark.parametrize("options", [dict(chunks=(1, 200, 400), compression="gzip"), dict(), dict(dtype=">f4"),
+                                     dict(chunks=(3, 400, 400), compression="gzip", shuffle=True)])
+def test_stacked(tmp_path, ok, options):
+    """Members of an ensemble along a new dimension: nothing is copied; one more is appended."""
+    files = [big(tmp_path / f"r{i}.h5", 0, **dict(options)) for i in range(4)]
+    for i, f in enumerate(files):
+        with h5py.File(f, "a") as h:
+            h["v"][0, 0, 0] = 7 + i
+    want = np.stack([np.arange(4 * 160000).reshape(4, 400, 400).astype("f4")] * 4)
+    want[:, 0, 0, 0] = 7 + np.arange(4)
+    for form in FORMS:
+        ok("virtualize", *files[:3], tmp_path / form, "--stack", "member", "--no-inline")
+        ok("diff", *files[:3], tmp_path / form, "--stack", "member")
+        assert np.array_equal(raw(tmp_path / form, form).v.values, want[:3])
+        ok("virtualize", *files, tmp_path / f"part-{form}", "--stack", "member", "--isel", "member=1:3,time=0:3")
+        assert np.array_equal(raw(tmp_path / f"part-{form}", form).v.values, want[1:3, :3])
+    refs = json.loads((tmp_path / "cube.json").read_text())["refs"]
+    assert all(refs[k][0].endswith(".h5") for k in refs if k.startswith("v/") and "." in k.split("/")[1] and
+               not k.split("/")[1].startswith("."))
+
+
+def test_stacked_netcdf3_and_zarr(tmp_path, ok):
+    """Rows of records that are not neighbours; whole objects; one of another make."""
+    files = [write(tmp_path / f"n{i}.nc", 0, fmt="NETCDF3_CLASSIC", contiguous=c) for i, c in enumerate((False, False))]
+    for form in FORMS:
+        ok("virtualize", *files, tmp_path / form, "--stack", "member", "--no-inline")
+        ok("diff", *files, tmp_path / form, "--stack", "member")
+        assert np.array_equal(raw(tmp_path / form, form).v.values, np.stack([cells(0, 2)] * 2))
+    sources = [big(tmp_path / f"z{i}.h5", 0, chunks=(2, 400, 400)) for i in range(2)]
+    ok("rechunk", sources[0], tmp_path / "z0.zarr", "--zarr", "2", "--codec", "none", "--chunks", "time=2")
+    mixed = [tmp_path / "z0.zarr", sources[1]]
+    for form in FORMS:
+        ok("virtualize", *mixed, tmp_path / form, "--stack", "member", "--no-inline", "--overwrite", "--materialize", tmp_path / "d")
+        ok("diff", *mixed, tmp_path / form, "--stack", "member")

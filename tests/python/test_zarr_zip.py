@@ -152,6 +152,8 @@ def test_virtualize(folder, tmp_path):
     ok("diff", folder, tmp_path / "r.json", *skip)
     said = fails(3, "virtualize", pack(folder, tmp_path / "y.zip", zipfile.ZIP_DEFLATED), tmp_path / "s.json", *skip)
     assert "compressed in the zip archive" in said, said
+    ok("virtualize", tmp_path / "y.zip", tmp_path / "t.json", "--materialize", tmp_path / "t.chunks", *skip)
+    ok("diff", folder, tmp_path / "t.json", *skip)
 
 
 def test_refused(folder, tmp_path):

@@ -61,6 +61,7 @@ struct cm_h5_dataset {
     cm_h5_slot *slots;
     struct cm_h5_mapping *mappings; /* of a virtual dataset */
     size_t nmappings;
+    bool grows;                        /* some have no end */
     const char *link_file, *link_path; /* an external link leads to it, or should */
     struct cm_h5_scan *scan; /* of the file that it is in; NULL: of the tree that it is in */
     int inner_ndim;          /* the last axes of space, and of chunks, are those of an array type */
@@ -169,6 +170,10 @@ const cm_h5_dataset *cm_h5_find_dataset(cm_h5_scan *s, const char *path);
 /* The same for groups as well. False when there is nothing. */
 bool cm_h5_find_object(cm_h5_scan *s, const char *path, cm_h5_group **group,
                        cm_h5_dataset **dataset);
+
+/* Give the virtual datasets at and below g that grow with their sources the extent that they have
+ * now. */
+int cm_h5_growing_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err);
 
 /* Follow all external links of s, and of the files that they lead to; these stay open in *out,
  * which is NULL when there are none, and must be freed after failures too. Their dimensions are
@@ -352,6 +357,12 @@ int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_erro
 void cm_h5_unpacker_free(void *unpacker);
 int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                  cm_error *err);
+
+/* What an unpacker that needs no file is; false for all others. And one of that, CM_EDATA for a
+ * note that is none or cells of another kind. */
+bool cm_h5_unpacker_note(const cm_array *leaf, uint32_t note[4]);
+int cm_h5_unpacker_of_note(const uint32_t note[4], cm_dtype dtype, cm_h5_unpacker **out,
+                           cm_error *err);
 
 /* Global heap collections kept for reading strings; one per file. */
 int cm_h5_heap_cache_new(cm_h5_heap_cache **out, cm_error *err);

@@ -174,6 +174,8 @@ int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *
     cm_h5_family *others = NULL;
     int rc = cm_h5_scan_open(ctx, store, key, uri, 0, &s, &ds, err);
     if (rc == 0)
+        rc = cm_h5_growing_resolve(&s, s.root, err);
+    if (rc == 0)
         rc = cm_h5_links_resolve(&s, &others, err);
     if (rc == 0)
         rc = cm_h5_dimensions_resolve(&s, err);

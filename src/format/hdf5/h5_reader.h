@@ -146,6 +146,9 @@ typedef struct cm_h5_cursor {
 
 static inline cm_h5_cursor cm_h5_cursor_of(const uint8_t *p, size_t nbytes)
 {
+    static const uint8_t none[1];
+    if (!p) /* a message of no bytes: nobody may do arithmetic with its place */
+        return (cm_h5_cursor){none, none, false};
     return (cm_h5_cursor){p, p + nbytes, false};
 }
 

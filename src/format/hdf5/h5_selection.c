@@ -9,9 +9,9 @@
  *
  * A selection is everything, or a hyperslab: along every axis `count` blocks of `block` cells, one
  * every `stride`, from `start`. Hyperslabs that are stored as a list of blocks are taken when the
- * blocks are those of such a selection. What has no such form (points, selections that grow
- * with the file, file names with a counter in them) is refused by name: the variable has a problem,
- * and is not read by halves.
+ * blocks are those of such a selection. One that grows with its source has no end here, and gets
+ * one in h5_growing.c, as do names with a counter in them. What has no such form (points) is
+ * refused by name: the variable has a problem, and is not read by halves.
  */
 #include <inttypes.h>
 
@@ -58,8 +58,16 @@ static int regular_axis(cm_h5_cursor *c, size_t width, cm_h5_run *axis, cm_error
         v[k] = cm_h5_uint(c, width);
     if (c->bad)
         return malformed(err);
-    if (v[2] == all || v[3] == all)
-        return refuse(err, "a selection that grows (unlimited)");
+    if (v[2] == all || v[3] == all) {
+        if (v[0] > INT32_MAX || (v[3] != all && (v[3] == 0 || v[1] < v[3] || v[1] > INT32_MAX)))
+            return malformed(err);
+        bool open = v[3] == all;
+        *axis = (cm_h5_run){.start = (int64_t)v[0],
+                            .stride = open ? 1 : (int64_t)v[1],
+                            .count = open ? 1 : CM_H5_OPEN,
+                            .block = open ? CM_H5_OPEN : (int64_t)v[3]};
+        return 0;
+    }
     return set_axis(axis, v[0], v[1], v[2], v[3], err);
 }
 
@@ -177,26 +185,41 @@ static int selection(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, bool
     }
 }
 
-/* A NUL-terminated name; "%%" is "%", and a counter is refused. */
+/* A NUL-terminated name as it is: "%b" may be a counter. */
 static int name(cm_h5_cursor *c, cm_h5_arena *arena, const char **out, cm_error *err)
 {
     const uint8_t *end = memchr(c->p, 0, cm_h5_left(c));
     if (!end)
         return cm_error_set(err, CM_EDATA, "virtual dataset's mapping is cut off");
-    char *s = cm_h5_alloc_string(arena, c->p, (size_t)(end - c->p), err);
-    if (!s)
-        return CM_ENOMEM;
-    size_t k = 0;
-    for (size_t i = 0; s[i]; i++) {
-        if (s[i] == '%' && s[i + 1] != '%')
-            return refuse(err, "source files that are counted (%b)");
-        i += s[i] == '%';
-        s[k++] = s[i];
-    }
-    s[k] = 0;
-    *out = s;
+    *out = cm_h5_alloc_string(arena, c->p, (size_t)(end - c->p), err);
     c->p = end + 1;
-    return 0;
+    return *out ? 0 : CM_ENOMEM;
+}
+
+static bool has_counter(const char *s)
+{
+    for (; *s; s++) {
+        if (s[0] == '%' && s[1] == 'b')
+            return true;
+        s += s[0] == '%' && s[1] == '%';
+    }
+    return false;
+}
+
+/* "%%" is "%". */
+static const char *plain_name(cm_h5_arena *arena, const char *s, cm_error *err)
+{
+    if (!strstr(s, "%%"))
+        return s;
+    char *out = cm_h5_alloc_string(arena, s, strlen(s), err);
+    size_t k = 0;
+    for (size_t i = 0; out && s[i]; i++) {
+        i += s[i] == '%' && s[i + 1] == '%';
+        out[k++] = s[i];
+    }
+    if (out)
+        out[k] = 0;
+    return out;
 }
 
 /* File and path of a mapping; `before` are those that precede it, n of them. */
@@ -225,6 +248,7 @@ static int names(cm_h5_cursor *c, cm_h5_scan *s, int version, const cm_h5_mappin
     if (rc == 0 && (!m->file || !m->path))
         rc = cm_error_set(err, CM_EDATA,
                           "virtual dataset's mapping names one that is not before it");
+    m->counted = rc == 0 && (has_counter(m->file) || has_counter(m->path));
     return rc;
 }
 
@@ -246,6 +270,14 @@ static int complete(const cm_h5_space *space, cm_h5_arena *arena, cm_h5_mapping 
                             m->here.ndim);
     m->whole = m->there.ndim == 0;
     return 0;
+}
+
+static bool is_open(const cm_h5_slab *slab)
+{
+    for (int i = 0; i < slab->ndim; i++)
+        if (slab->axis[i].count == CM_H5_OPEN || slab->axis[i].block == CM_H5_OPEN)
+            return true;
+    return false;
 }
 
 int cm_h5_mappings_parse(cm_h5_scan *s, cm_h5_dataset *d, const uint8_t *data, size_t nbytes,
@@ -276,6 +308,13 @@ int cm_h5_mappings_parse(cm_h5_scan *s, cm_h5_dataset *d, const uint8_t *data, s
         if (rc)
             return rc;
         d->nmappings = (size_t)i + 1;
+        d->grows = d->grows || m->counted || is_open(&m->here) || is_open(&m->there);
+    }
+    for (uint64_t i = 0; i < n; i++) { /* later ones may name the names of these */
+        cm_h5_mapping *m = &d->mappings[i];
+        if (!m->counted && (!(m->file = plain_name(&s->arena, m->file, err)) ||
+                            !(m->path = plain_name(&s->arena, m->path, err))))
+            return CM_ENOMEM;
     }
     return 0;
 }

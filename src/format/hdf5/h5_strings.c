@@ -310,10 +310,11 @@ static int unpack_references(const cm_h5_unpacker *u, const uint8_t *p, cm_strin
         dst[i] = (cm_string){NULL, text.nbytes - before};
     }
     const char *at = (const char *)text.data;
-    for (int64_t i = 0; rc == 0 && i < n; i++) {
-        dst[i].data = dst[i].nbytes ? at : NULL;
-        at += dst[i].nbytes;
-    }
+    for (int64_t i = 0; rc == 0 && i < n; i++)
+        if (dst[i].nbytes) { /* all may be empty, and then there is no text at all */
+            dst[i].data = at;
+            at += dst[i].nbytes;
+        }
     if (rc == 0)
         rc = to_arena(NULL, dst, n, arena, err);
     cm_buffer_deinit(&text);

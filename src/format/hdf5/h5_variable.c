@@ -603,6 +603,9 @@ static int make_any_array(maker *m, cm_array **out, cm_error *err)
     m->nbytes = m->d->layout.nbytes;
     if (m->d->layout.addr == CM_H5_UNDEF || !cm_add_u64(f->base, m->d->layout.addr, &m->at))
         m->at = CM_H5_UNDEF;
+    if (m->d->grows)
+        return cm_error_set(err, CM_EUNSUP,
+                            "virtual dataset that grows, in a file that another one leads to");
     if (m->d->layout.cls == CM_H5_VIRTUAL) {
         bool extends = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
         bool same = !m->from || m->lifted_ndim == m->ndim;

@@ -4,7 +4,9 @@
 
 #include "format/hdf5/h5_model.h"
 
-/* Cells of one axis: count blocks of `block` cells, one every `stride`, from start. */
+/* Cells of one axis: count blocks of `block` cells, one every `stride`, from start. count or block
+ * is CM_H5_OPEN where the selection has no end, until h5_growing.c gives it one. */
+#define CM_H5_OPEN INT64_MAX
 typedef struct cm_h5_run {
     int64_t start, stride, count, block;
 } cm_h5_run;
@@ -18,8 +20,9 @@ typedef struct cm_h5_slab {
 typedef struct cm_h5_mapping {
     const char *file; /* ".": the same */
     const char *path;
-    bool none;  /* selects nothing */
-    bool whole; /* there is everything that the source has */
+    bool counted; /* the names have %b in them, and %% for % */
+    bool none;    /* selects nothing */
+    bool whole;   /* there is everything that the source has */
     cm_h5_slab there, here;
 } cm_h5_mapping;
 

@@ -5,10 +5,10 @@
  *     text       fill, the array of characters inside
  *     deferred   type, shape, fill, grid
  *
- * Only what is understood completely is described: chunks of plain numbers in the file itself,
- * whose stages are HDF5 filters that left a note (codec.h). Everything else is deferred: the file
- * says it. So a new kind of array in a driver is read from the file until it is described here, and
- * never read wrongly.
+ * Only what is understood completely is described: chunks of numbers, bools and fixed-length text
+ * in the file itself, whose stages are HDF5 filters that left a note (codec.h). Everything else is
+ * deferred: the file says it. So a new kind of array in a driver is read from the file until it is
+ * described here, and never read wrongly.
  */
 #include "array/compose.h"
 #include "base/bytes.h"
@@ -53,7 +53,7 @@ static void want(cm_tables_packer *p, uint64_t offset, uint64_t nbytes)
 static void want_rows(cm_tables_packer *p, const cm_array *a, uint64_t offset,
                       const int64_t *strides, uint64_t limit)
 {
-    uint64_t row = a->dtype.size;
+    uint64_t row = cm_chunked_chain(a)->stored_size;
     for (int i = 0; i < a->ndim; i++)
         if (a->shape[i] == 0)
             return;
@@ -145,21 +145,32 @@ static bool one_cell(const cm_array *a)
     return true;
 }
 
-/* Are all of its parts such as can be said? */
-static bool is_plain(const cm_tables_packer *p, const cm_array *a)
+/* Are all of its parts such as can be said? note: of its unpacker, if it has one. */
+static bool can_be_said(const cm_tables_packer *p, const cm_array *a, uint32_t note[4])
 {
-    if (!cm_array_is_chunked(a) || cm_chunked_unpacks(a) || a->dtype.record ||
-        cm_kind_is_vlen(a->dtype.kind) || a->dtype.size == 0)
+    if (!cm_array_is_chunked(a) || a->dtype.record || a->dtype.size == 0)
         return false;
     const cm_chain *c = cm_chunked_chain(a);
+    bool cells;
+    if (cm_chunked_unpacks(a))
+        cells = c->a2b == CM_A2B_CUSTOM && cm_h5_unpacker_note(a, note) &&
+                c->dtype.kind == CM_BYTES && c->dtype.size == note[1] && c->stored_size == note[1];
+    else
+        cells = c->a2b == CM_A2B_BYTES && !cm_kind_is_vlen(a->dtype.kind) &&
+                cm_dtype_equal(c->dtype, a->dtype) && c->stored_size == a->dtype.size;
     cm_object_version version = cm_chunked_version(a);
     const char *key = cm_chunked_key(a);
-    return c->a2b == CM_A2B_BYTES && !c->transposed && cm_dtype_equal(c->dtype, a->dtype) &&
-           c->stored_size == a->dtype.size && (c->nstages == 0 || c->note) && key &&
+    return cells && !c->transposed && (c->nstages == 0 || c->note) && key &&
            strcmp(key, p->file->key) == 0 &&
            memcmp(&version, &p->file->version, sizeof version) == 0 &&
            (a->ndim == 0 ||
             memcmp(c->shape, cm_chunked_chunk(a), (size_t)a->ndim * sizeof *c->shape) == 0);
+}
+
+static bool is_plain(const cm_tables_packer *p, const cm_array *a)
+{
+    uint32_t note[4];
+    return can_be_said(p, a, note) && !cm_chunked_unpacks(a);
 }
 
 /* false: it is to be deferred, and nothing was written. */
@@ -169,7 +180,8 @@ static bool put_chunked(cm_tables_packer *p, const cm_array *a)
     const int64_t *strides;
     static const int64_t zero[CM_MAX_DIMS];
     cm_location first = {.where = CM_AT_NOWHERE};
-    if (!is_plain(p, a))
+    uint32_t note[4];
+    if (!can_be_said(p, a, note))
         return false;
     const cm_table *t = cm_chunked_table(a);
     const cm_chain *c = cm_chunked_chain(a);
@@ -199,7 +211,10 @@ static bool put_chunked(cm_tables_packer *p, const cm_array *a)
     for (int i = 0; i < a->ndim; i++)
         cm_wire_put_uint(w, (uint64_t)c->shape[i]);
     put_fill(w, a);
-    cm_wire_put_uint(w, (c->big_endian ? 1u : 0) | (c->endian_given ? 2u : 0));
+    bool unpacks = cm_chunked_unpacks(a);
+    cm_wire_put_uint(w, (c->big_endian ? 1u : 0) | (c->endian_given ? 2u : 0) | (unpacks ? 4u : 0));
+    for (int i = 0; i < 4 && unpacks; i++)
+        cm_wire_put_uint(w, note[i]);
     cm_wire_put_bytes(w, c->note, c->nstages ? c->note_nbytes : 0);
     if (strided) {
         put_strided(p, a);

@@ -9,8 +9,8 @@
 #define CM_TABLES_END "CMT-END\n" /* 8 bytes */
 
 enum {
-    CM_TABLES_VERSION = 1,
-    CM_TABLES_HEAD = 16, /* magic 8, version 4, zero 4 */
+    CM_TABLES_VERSION = 1, /* another one when bytes change, or what a driver makes of a file */
+    CM_TABLES_HEAD = 16,   /* magic 8, version 4, zero 4 */
     CM_TABLES_FOOT = 32, /* offset and length of the index 8 each, its CRC 4, zero 4, end mark 8 */
     CM_TABLES_LEVEL = 1, /* of zstd */
     CM_TABLES_LONGEST_NAME = 1 << 16,

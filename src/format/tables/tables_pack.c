@@ -7,8 +7,8 @@
  *
  * The bytes of small variables come along as they lie in the file, so that what is made of the
  * entry reads them through the same chunks, and who refers to chunks refers to the same ones.
- * A file whose opening asks other files (external links, data in external files) has a tree of no
- * bytes: it is opened itself, every time.
+ * A file whose opening asks other files (external links, data in external files, growing virtual
+ * datasets) has a tree of no bytes: it is opened itself, every time.
  *
  * Joining looks at coordinates and their bounds (1 MiB a file at most) and compares what the files
  * share (64 KiB more, of variables of 8 KiB or less).

@@ -12,7 +12,7 @@
 #include "format/hdf5/h5_model.h"
 #include "format/tables/tables.h"
 
-enum { MOST_CUTS = 1 << 20 };
+enum { MOST_CUTS = 1 << 20, BIG = 1, GIVEN = 2, UNPACKS = 4, ALL_FLAGS = 7 };
 
 static int malformed(cm_error *err)
 {
@@ -33,6 +33,9 @@ typedef struct description {
     int64_t shape[CM_MAX_DIMS], chunk[CM_MAX_DIMS];
     const void *fill; /* in the entry, or string */
     cm_string string;
+    uint64_t flags;   /* BIG... */
+    uint32_t note[4]; /* of the unpacker */
+    cm_dtype stored;
 } description;
 
 static void take_shape(cm_wire_in *r, int *ndim, int64_t *shape)
@@ -87,7 +90,7 @@ static int take_table(cm_tables_unpacker *u, const description *d, cm_table **ou
     uint64_t at, size = u->file->version.size;
     const void *p;
     int64_t grid[CM_MAX_DIMS];
-    int64_t cells = d->dtype.size;
+    int64_t cells = d->stored.size;
     bool whole = true;
     for (int i = 0; i < d->ndim; i++) {
         grid[i] = cm_ceil_div(d->shape[i], d->chunk[i]);
@@ -113,23 +116,25 @@ static int take_table(cm_tables_unpacker *u, const description *d, cm_table **ou
 static int take_chain(cm_tables_unpacker *u, const description *d, cm_chain **out, cm_error *err)
 {
     size_t n;
-    uint64_t order = cm_wire_upto(&u->r, 3);
     const void *note = cm_wire_bytes(&u->r, &n);
     if (u->r.bad)
         return malformed(err);
     const cm_chain *last = u->chain;
-    if (last && cm_dtype_equal(last->dtype, d->dtype) && last->ndim == d->ndim &&
-        last->big_endian == (bool)(order & 1) && last->endian_given == (bool)(order & 2) &&
-        last->note_nbytes == n && (n == 0 || memcmp(last->note, note, n) == 0) &&
+    cm_array_codec a2b = d->flags & UNPACKS ? CM_A2B_CUSTOM : CM_A2B_BYTES;
+    if (last && cm_dtype_equal(last->dtype, d->stored) && last->ndim == d->ndim &&
+        last->a2b == a2b && last->big_endian == (bool)(d->flags & BIG) &&
+        last->endian_given == (bool)(d->flags & GIVEN) && last->note_nbytes == n &&
+        (n == 0 || memcmp(last->note, note, n) == 0) &&
         (d->ndim == 0 || memcmp(last->shape, d->chunk, (size_t)d->ndim * sizeof *d->chunk) == 0)) {
         *out = cm_chain_ref(u->chain);
         return 0;
     }
-    int ret = cm_chain_new(d->dtype, d->ndim, d->chunk, out, err);
+    int ret = cm_chain_new(d->stored, d->ndim, d->chunk, out, err);
     if (ret)
         return ret;
-    (*out)->big_endian = order & 1;
-    (*out)->endian_given = order & 2;
+    (*out)->a2b = a2b;
+    (*out)->big_endian = d->flags & BIG;
+    (*out)->endian_given = d->flags & GIVEN;
     ret = n ? cm_h5_filters_restore(note, n, *out, err) : 0;
     if (ret == 0) {
         cm_chain_unref(u->chain);
@@ -152,16 +157,26 @@ static int take_chunked(cm_tables_unpacker *u, const char *path, cm_array **out,
     }
     if (ok)
         take_fill(r, &d);
-    if (d.record || cm_kind_is_vlen(d.dtype.kind))
+    d.flags = ok ? cm_wire_upto(r, ALL_FLAGS) : 0;
+    for (int i = 0; i < 4 && d.flags & UNPACKS; i++)
+        d.note[i] = (uint32_t)cm_wire_upto(r, UINT32_MAX);
+    d.stored = d.flags & UNPACKS ? cm_dtype_of(CM_BYTES, d.note[1]) : d.dtype;
+    if (d.record || (cm_kind_is_vlen(d.dtype.kind) && !(d.flags & UNPACKS)))
         cm_wire_fail(r);
     cm_record_unref(d.record);
     if (!ok || r->bad)
         return reason(r, err);
-    int ret = take_chain(u, &d, &chain, err);
+    cm_h5_unpacker *unpacker = NULL;
+    int ret = 0;
+    if (d.flags & UNPACKS)
+        ret = cm_h5_unpacker_of_note(d.note, d.dtype, &unpacker, err);
+    if (ret == 0)
+        ret = take_chain(u, &d, &chain, err);
     if (ret == 0)
         ret = take_table(u, &d, &table, err);
     if (ret) {
         cm_chain_unref(chain);
+        cm_h5_unpacker_free(unpacker);
         return ret;
     }
     cm_chunked_spec spec = {.dtype = d.dtype,
@@ -175,8 +190,14 @@ static int take_chunked(cm_tables_unpacker *u, const char *path, cm_array **out,
                             .key = u->file->key,
                             .version = u->file->version,
                             .label = u->uri,
-                            .path = path};
-    return cm_chunked_new(&spec, out, err);
+                            .path = path,
+                            .unpack = unpacker ? cm_h5_unpack : NULL,
+                            .owner = unpacker,
+                            .owner_release = cm_h5_unpacker_free};
+    ret = cm_chunked_new(&spec, out, err);
+    if (ret)
+        cm_h5_unpacker_free(unpacker);
+    return ret;
 }
 
 /* ---- the others ------------------------------------------------------------------------------ */
@@ -248,7 +269,8 @@ static int take_extended(cm_tables_unpacker *u, const char *path, cm_array **out
     int ret = take_chunked(u, path, &inner, err);
     if (ret)
         return ret;
-    bool ok = n == inner->dtype.size && d.ndim == inner->ndim;
+    bool ok =
+        n == inner->dtype.size && d.ndim == inner->ndim && !cm_kind_is_vlen(inner->dtype.kind);
     for (int i = 0; i < d.ndim && ok; i++)
         ok = d.shape[i] >= inner->shape[i];
     if (!ok) {

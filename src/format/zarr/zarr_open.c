@@ -97,9 +97,9 @@ static int variable_dimensions(cm_variable *v, const cm_zarr_meta *m, cm_error *
     return r;
 }
 
-/* The array's own document as its guard. There is none where it cannot be looked at: in
- * consolidated hierarchies it may be gone, and what keeps us from it keeps us from the chunks too.
- */
+/* The array's own document as its guard, of the version that was read. In consolidated hierarchies
+ * it was not: then of the version that is there now, and there is none where it cannot be looked
+ * at; it may be gone, and what keeps us from it keeps us from the chunks too. */
 static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_version *version,
                       char **key, cm_error *err)
 {
@@ -109,7 +109,10 @@ static int find_guard(const opening *o, const cm_zarr_node *node, cm_object_vers
     free(prefix);
     if (!*key)
         return CM_ENOMEM;
-    if (o->store->vt->stat(o->store, *key, version, NULL) != 0) {
+    static const cm_object_version unread;
+    *version = node->version;
+    if (memcmp(version, &unread, sizeof unread) == 0 &&
+        o->store->vt->stat(o->store, *key, version, NULL) != 0) {
         free(*key);
         *key = NULL;
     }

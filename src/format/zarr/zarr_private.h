@@ -112,6 +112,7 @@ typedef struct cm_zarr_node {
     bool is_array;
     const cm_json *document;   /* zarr.json, .zarray or .zgroup; NULL: a group that has none */
     const cm_json *attributes; /* v2 .zattrs, NULL without */
+    cm_object_version version; /* of an array's own document, when that was read */
     cm_error *problem;         /* an array whose documents cannot be read */
 } cm_zarr_node;
 

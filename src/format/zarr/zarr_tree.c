@@ -39,11 +39,12 @@ size_t cm_zarr_depth(const char *path)
     return n;
 }
 
-/* Read and parse key/name. *out stays NULL when there is no such object. The document belongs to
- * t. */
+/* Read and parse key/name. *out stays NULL when there is no such object. The document belongs to t.
+ * version: of what was read; may be NULL. */
 static int load(cm_zarr_tree *t, cm_store *store, const char *key, const char *name,
-                const cm_json **out, cm_error *err)
+                const cm_json **out, cm_object_version *version, cm_error *err)
 {
+    cm_object_version found;
     char *text = NULL, *full = cm_zarr_key_join(key, name, err);
     size_t nbytes = 0;
     cm_json_doc *doc = NULL;
@@ -51,7 +52,7 @@ static int load(cm_zarr_tree *t, cm_store *store, const char *key, const char *n
     *out = NULL;
     if (r)
         goto out;
-    r = cm_store_read_text(store, full, max_document, &text, &nbytes, err);
+    r = cm_store_read_version(store, full, max_document, &text, &nbytes, &found, err);
     if (r == CM_ENOTFOUND) {
         cm_error_clear(err);
         r = 0;
@@ -68,6 +69,8 @@ static int load(cm_zarr_tree *t, cm_store *store, const char *key, const char *n
         goto out;
     }
     t->docs[t->ndocs++] = doc;
+    if (version)
+        *version = found;
     *out = cm_json_doc_root(doc);
     if (!cm_json_is(*out, CM_JSON_OBJECT))
         r = cm_error_set(err, CM_EDATA, "%s is not a JSON object", full);
@@ -290,7 +293,7 @@ static int probe_v3(cm_zarr_tree *t, cm_store *store, const char *full, cm_zarr_
                     char *kind, cm_error *err)
 {
     *kind = 0;
-    int r = load(t, store, full, "zarr.json", &node->document, err);
+    int r = load(t, store, full, "zarr.json", &node->document, &node->version, err);
     if (r || !node->document)
         return r;
     const char *type = cm_json_string(cm_json_get(node->document, "node_type"));
@@ -308,16 +311,16 @@ static int probe_v2(cm_zarr_tree *t, cm_store *store, const char *full, cm_zarr_
                     char *kind, cm_error *err)
 {
     *kind = 'a'; /* so that a broken .zarray is an array's problem */
-    int r = load(t, store, full, ".zarray", &node->document, err);
+    int r = load(t, store, full, ".zarray", &node->document, &node->version, err);
     if (r == 0 && !node->document) {
         *kind = 'g';
-        r = load(t, store, full, ".zgroup", &node->document, err);
+        r = load(t, store, full, ".zgroup", &node->document, NULL, err);
         if (r == 0 && !node->document) {
             *kind = 0;
             return 0;
         }
     }
-    return r ? r : load(t, store, full, ".zattrs", &node->attributes, err);
+    return r ? r : load(t, store, full, ".zattrs", &node->attributes, NULL, err);
 }
 
 static int add_child(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const char *key,
@@ -353,6 +356,7 @@ static int add_child(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const ch
         goto out;
     node->is_array = problem || kind == 'a';
     node->document = found.document;
+    node->version = found.version;
     node->attributes = found.attributes;
     if (problem)
         r = set_problem(node, &local, err);
@@ -448,7 +452,7 @@ static int complete(cm_zarr_tree *t, cm_error *err)
 }
 
 static int load_v3(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const char *key,
-                   const cm_json *document, cm_error *err)
+                   const cm_json *document, const cm_object_version *version, cm_error *err)
 {
     const char *type = cm_json_string(cm_json_get(document, "node_type"));
     const cm_json *consolidated = cm_json_get(document, "consolidated_metadata");
@@ -465,6 +469,7 @@ static int load_v3(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const char
         return r;
     root->document = document;
     root->is_array = !strcmp(type, "array");
+    root->version = *version;
     if (root->is_array)
         return 0;
     const char *kind = cm_json_string(cm_json_get(consolidated, "kind"));
@@ -485,7 +490,8 @@ static int load_v2(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const char
 {
     const cm_json *zmetadata, *zarray, *zgroup, *zattrs;
     cm_zarr_node *root;
-    int r = load(t, store, key, ".zmetadata", &zmetadata, err);
+    cm_object_version version = {0};
+    int r = load(t, store, key, ".zmetadata", &zmetadata, NULL, err);
     if (r)
         return r;
     t->format = 2;
@@ -496,19 +502,21 @@ static int load_v2(cm_context *ctx, cm_zarr_tree *t, cm_store *store, const char
             r = add_node(t, "", &root, err);
         return r ? r : complete(t, err);
     }
-    if ((r = load(t, store, key, ".zarray", &zarray, err)) ||
-        (r = load(t, store, key, ".zgroup", &zgroup, err)))
+    if ((r = load(t, store, key, ".zarray", &zarray, &version, err)) ||
+        (r = load(t, store, key, ".zgroup", &zgroup, NULL, err)))
         return r;
     if (!zarray && !zgroup)
         return cm_error_set(err, CM_ENOTFOUND,
                             "no Zarr group or array here (no zarr.json, .zgroup, .zarray)");
     if (zarray && zgroup)
         return cm_error_set(err, CM_EDATA, "both .zarray and .zgroup are there");
-    if ((r = load(t, store, key, ".zattrs", &zattrs, err)) || (r = add_node(t, "", &root, err)))
+    if ((r = load(t, store, key, ".zattrs", &zattrs, NULL, err)) ||
+        (r = add_node(t, "", &root, err)))
         return r;
     root->document = zarray ? zarray : zgroup;
     root->attributes = zattrs;
     root->is_array = zarray != NULL;
+    root->version = version;
     return root->is_array ? 0 : list_nodes(ctx, t, store, key, err);
 }
 
@@ -517,9 +525,10 @@ int cm_zarr_tree_load(cm_context *ctx, cm_store *store, const char *key, cm_zarr
 {
     *out = (cm_zarr_tree){0};
     const cm_json *document;
-    int r = load(out, store, key, "zarr.json", &document, err);
+    cm_object_version version = {0};
+    int r = load(out, store, key, "zarr.json", &document, &version, err);
     if (r)
         return r;
-    return document ? load_v3(ctx, out, store, key, document, err)
+    return document ? load_v3(ctx, out, store, key, document, &version, err)
                     : load_v2(ctx, out, store, key, err);
 }
