@@ -102,6 +102,8 @@ static void generated(void)
     cm_refs_json_deinit(&j);
 
     static const char *const bad[] = {
+        "",
+        " ",
         "[]",
         "{\"version\": 2, \"refs\": {}}",
         "{\"version\": 1}",

@@ -236,7 +236,8 @@ static int parse_version1(cm_refs_json *j, const cm_json *root, const cm_json **
 static int parse_rest(const cm_buffer *rest, bool *wrapped, cm_refs_json *out, cm_error *err)
 {
     size_t n = rest->nbytes, most = n > (SIZE_MAX >> 8) ? SIZE_MAX : ((size_t)1 << 20) + n * 64;
-    int r = cm_json_parse((const char *)rest->data, n, most, &out->doc, err);
+    const char *text = rest->data ? (const char *)rest->data : "";
+    int r = cm_json_parse(text, n, most, &out->doc, err);
     if (r)
         return r;
     const cm_json *root = cm_json_doc_root(out->doc), *refs = root;
