@@ -49,6 +49,7 @@ demo:
 	tools/demo.sh build/release/chunkmill
 
 bench: build
+	cmake --build build/release -j $(JOBS) --target chunkmill-codec-bench
 	bench/run.py $(CASES)
 
 fuzz:

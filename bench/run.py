@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything that is measured, side by side in one run: `make bench`, or bench/run.py [--rounds N] [CASE...]
 
-CASE: engine, reencode, rechunk, archive, references, scan, survey (default all). Peers are what is found: zarrs_benchmark_read_sync and
+CASE: engine, reencode, rechunk, archive, codecs, references, scan, survey (default all). Peers are what is found: zarrs_benchmark_read_sync and
 zarrs_reencode (cargo install zarrs_tools --features benchmark) on the PATH, and two Python environments below
 $CM_PEERS (default ~/.cache/chunkmill-peers): z3 with zarr 3, tensorstore and netCDF4, z2 with zarr 2 and
 rechunker. What is missing is named and left out. Data are made once in build/bench (about 5 GB).
@@ -197,8 +197,33 @@ def references(rounds):
             "chunkmill": ([program, "virtualize", *sources, OUT / "o.parq", "--concat", "time", "--no-inline", "--quiet"], "wall_s")})
 
 
+def codecs(rounds):
+    """CPU time of one thread; the best round of each. numcodecs is the one of $CM_PEERS/z3."""
+    bench, peer = BUILD / "chunkmill-codec-bench", PEERS / "z3/bin/python"
+    ours, theirs = {}, {}
+    for _ in range(rounds):
+        lines = subprocess.run([bench], capture_output=True, text=True, check=True).stdout
+        sides = [(ours, lines)]
+        if peer.exists():
+            done = subprocess.run([peer, "-W", "ignore", PEER.with_name("codec_peer.py")], input=lines, capture_output=True,
+                                  text=True, check=True)
+            sides.append((theirs, done.stdout))
+        for side, text in sides:
+            for r in map(json.loads, text.splitlines()):
+                key = r["codec"], r["op"]
+                side[key] = max(side.get(key, 0), r["gb_s"])
+    floor = ours["memcpy", "both"]
+    for (codec, op), gb_s in ours.items():
+        line = {"codec": codec, "op": op, "gb_s": gb_s, "of_memcpy": round(gb_s / floor, 2)}
+        if (codec, op) in theirs:
+            line.update(numcodecs_gb_s=theirs[codec, op], ratio=round(gb_s / max(theirs[codec, op], 1e-3), 2))
+        print(json.dumps(line), flush=True)
+    if not theirs:
+        print("not measured, not found: numcodecs")
+
+
 def main():
-    cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive,
+    cases = {"engine": engine, "reencode": reencode, "rechunk": rechunk, "archive": archive, "codecs": codecs,
              "references": references, "scan": scan, "survey": survey}
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("case", nargs="*", choices=[[], *cases], default=[])

@@ -5,42 +5,57 @@
  */
 #include "codec/filter.h"
 
-static bool whole(const cm_elements *from, const cm_elements *to, const uint8_t *src, size_t n,
-                  uint8_t *dst)
-{
-    int64_t v[CM_FILTER_BLOCK];
-    cm_elements_load_i64(from, src, n, v);
-    cm_elements_store_i64(to, v, n, dst);
-    return true;
-}
-
-static bool real(const cm_elements *from, const cm_elements *to, const uint8_t *src, size_t n,
-                 uint8_t *dst)
-{
-    double v[CM_FILTER_BLOCK];
-    cm_elements_load_f64(from, src, n, v);
-    return cm_elements_store_f64(to, v, n, dst);
-}
-
-static bool cast(const cm_elements *from, const cm_elements *to, const uint8_t *src, size_t n,
-                 uint8_t *dst)
-{
-    bool floats = cm_kind_is_float(from->kind) || cm_kind_is_float(to->kind);
-    return floats ? real(from, to, src, n, dst) : whole(from, to, src, n, dst);
-}
-
 static bool decode_block(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                          uint8_t *dst)
 {
+    union {
+        int64_t i[CM_FILTER_BLOCK];
+        double d[CM_FILTER_BLOCK];
+    } v;
     (void)s;
-    return cast(&f->stored, &f->cells, src, n, dst);
+    if (cm_kind_is_float(f->cells.kind) || cm_kind_is_float(f->stored.kind)) {
+        cm_elements_load_f64(&f->stored, src, n, v.d);
+        return cm_elements_store_f64(&f->cells, v.d, n, dst);
+    }
+    cm_elements_load_i64(&f->stored, src, n, v.i);
+    cm_elements_store_i64(&f->cells, v.i, n, dst);
+    return true;
 }
 
+static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                          uint8_t *dst)
+{
+    uint8_t native[CM_FILTER_BLOCK * 8];
+    (void)s;
+    const void *from = cm_elements_native(&f->cells, src, n, native);
+    bool good = cm_narrow(f->cells.kind, f->stored.kind, from, n, dst);
+    cm_elements_to_order(&f->stored, dst, n);
+    return good;
+}
+
+/* Where cells and what they are loaded as are the same thing, it is enough to load again what was
+ * stored: not so for NaNs of float32, which may change on the way to a double. */
 static bool encode_block(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                          uint8_t *dst)
 {
+    union {
+        int64_t i[CM_FILTER_BLOCK];
+        double d[CM_FILTER_BLOCK];
+    } v, w;
     (void)s;
-    return cast(&f->cells, &f->stored, src, n, dst);
+    if (cm_kind_is_float(f->cells.kind) || cm_kind_is_float(f->stored.kind)) {
+        cm_elements_load_f64(&f->cells, src, n, v.d);
+        if (!cm_elements_store_f64(&f->stored, v.d, n, dst))
+            return false;
+        if (!f->exact)
+            return true;
+        cm_elements_load_f64(&f->stored, dst, n, w.d);
+    } else {
+        cm_elements_load_i64(&f->cells, src, n, v.i);
+        cm_elements_store_i64(&f->stored, v.i, n, dst);
+        cm_elements_load_i64(&f->stored, dst, n, w.i);
+    }
+    return cm_alike(v.i, w.i, n, -1);
 }
 
 static bool wide(const cm_elements *e)
@@ -65,6 +80,10 @@ static int astype_parse(const cm_json *config, cm_dialect dialect, const cm_arra
     if ((mixed && (wide(&f.cells) || wide(&f.stored))) || f.cells.kind == CM_BOOL ||
         f.stored.kind == CM_BOOL)
         return cm_filter_refuse(&f, "astype", err);
+    f.exact = f.cells.kind == CM_FLOAT64 ||
+              !(cm_kind_is_float(f.cells.kind) || cm_kind_is_float(f.stored.kind));
+    if (cm_narrows(f.cells.kind, f.stored.kind))
+        f.encode = encode_narrow;
     if (cm_elements_equal(&f.cells, &f.stored))
         f.decode = f.encode = NULL;
     return cm_codec_copy(&cm_class_astype, &f, sizeof f, out, err);

@@ -46,7 +46,20 @@ static bool encode_integers(const cm_filter *f, cm_filter_state *s, const uint8_
     cm_elements_load_i64(&f->cells, src, n, v);
     s->sum = cm_differences(v, d, n, 8, s->sum);
     cm_elements_store_i64(&f->stored, d, n, dst);
-    return true;
+    /* What is stored must be the difference, modulo the size of a cell. */
+    cm_elements_load_i64(&f->stored, dst, n, v);
+    return cm_alike(v, d, n, (int64_t)(UINT64_MAX >> (64 - 8 * f->cells.size)));
+}
+
+static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                          uint8_t *dst)
+{
+    uint8_t native[CM_FILTER_BLOCK * 8], d[CM_FILTER_BLOCK * 8];
+    const void *from = cm_elements_native(&f->cells, src, n, native);
+    s->sum = cm_differences(from, d, n, f->cells.size, s->sum);
+    bool good = cm_narrow(f->cells.kind, f->stored.kind, d, n, dst);
+    cm_elements_to_order(&f->stored, dst, n);
+    return good;
 }
 
 static bool decode_f32(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
@@ -105,8 +118,8 @@ static bool choose(cm_filter *f)
     }
     bool same = a->size == b->size;
     f->decode = same ? decode_same : decode_integers;
-    f->encode = same ? encode_same : encode_integers;
-    f->exact = same;
+    f->encode = same ? encode_same : cm_narrows(b->kind, a->kind) ? encode_narrow : encode_integers;
+    f->exact = true;
     return a->kind != CM_BOOL && b->kind != CM_BOOL;
 }
 

@@ -130,6 +130,39 @@ bool cm_put_f64(cm_kind kind, const double *v, size_t n, void *dst)
     }
 }
 
+bool cm_narrows(cm_kind from, cm_kind to)
+{
+    uint32_t wide = cm_dtype_of(from, 0).size, narrow = cm_dtype_of(to, 0).size;
+    return (from == CM_FLOAT64 && to == CM_FLOAT32) ||
+           (cm_kind_is_integer(from) && cm_kind_is_integer(to) && narrow < wide);
+}
+
+bool cm_narrow(cm_kind from, cm_kind to, const void *src, size_t n, void *dst)
+{
+    uint32_t wide = cm_dtype_of(from, 0).size;
+    if (from == CM_FLOAT64)
+        return RUN(narrow_f64, src, n, dst);
+    switch (to) {
+    case CM_INT8:
+        return wide == 2   ? RUN(n2_i1, src, n, dst)
+               : wide == 4 ? RUN(n4_i1, src, n, dst)
+                           : RUN(n8_i1, src, n, dst);
+    case CM_UINT8:
+        return wide == 2   ? RUN(n2_u1, src, n, dst)
+               : wide == 4 ? RUN(n4_u1, src, n, dst)
+                           : RUN(n8_u1, src, n, dst);
+    case CM_INT16: return wide == 4 ? RUN(n4_i2, src, n, dst) : RUN(n8_i2, src, n, dst);
+    case CM_UINT16: return wide == 4 ? RUN(n4_u2, src, n, dst) : RUN(n8_u2, src, n, dst);
+    case CM_INT32: return RUN(n8_i4, src, n, dst);
+    default: return RUN(n8_u4, src, n, dst);
+    }
+}
+
+bool cm_alike(const int64_t *a, const int64_t *b, size_t n, int64_t mask)
+{
+    return RUN(alike, a, b, n, mask);
+}
+
 void cm_divide_add_f32(float *v, size_t n, float divisor, float summand)
 {
     RUN(divide_add_f32, v, n, divisor, summand);

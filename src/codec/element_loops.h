@@ -59,6 +59,62 @@ LOOPS_FOR static bool LOOP(inside)(const double *v, size_t n, double lo, double 
     return !bad;
 }
 
+/* Narrower integers, and whether each is the same when it is made wide again. */
+#define NARROW(name, wide, narrow)                                                                 \
+    LOOPS_FOR static bool LOOP(name)(const uint8_t *restrict p, size_t n, uint8_t *restrict q)     \
+    {                                                                                              \
+        wide differ = 0;                                                                           \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            wide v;                                                                                \
+            memcpy(&v, p + i * sizeof v, sizeof v);                                                \
+            narrow x = (narrow)v;                                                                  \
+            wide back = (wide)x, other = (wide)(v ^ back);                                         \
+            differ = (wide)(differ | other);                                                       \
+            memcpy(q + i * sizeof x, &x, sizeof x);                                                \
+        }                                                                                          \
+        return differ == 0;                                                                        \
+    }
+
+NARROW(n2_i1, uint16_t, int8_t)
+NARROW(n4_i1, uint32_t, int8_t)
+NARROW(n8_i1, uint64_t, int8_t)
+NARROW(n4_i2, uint32_t, int16_t)
+NARROW(n8_i2, uint64_t, int16_t)
+NARROW(n8_i4, uint64_t, int32_t)
+NARROW(n2_u1, uint16_t, uint8_t)
+NARROW(n4_u1, uint32_t, uint8_t)
+NARROW(n8_u1, uint64_t, uint8_t)
+NARROW(n4_u2, uint32_t, uint16_t)
+NARROW(n8_u2, uint64_t, uint16_t)
+NARROW(n8_u4, uint64_t, uint32_t)
+
+/* The same of doubles, by their bits. */
+LOOPS_FOR static bool LOOP(narrow_f64)(const uint8_t *restrict p, size_t n, uint8_t *restrict q)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < n; i++) {
+        double v, w;
+        uint64_t a, b;
+        memcpy(&v, p + i * sizeof v, sizeof v);
+        float x = (float)v;
+        w = (double)x;
+        memcpy(&a, &v, sizeof a);
+        memcpy(&b, &w, sizeof b);
+        differ |= a ^ b;
+        memcpy(q + i * sizeof x, &x, sizeof x);
+    }
+    return differ == 0;
+}
+
+/* Are all alike in the bits of mask? */
+LOOPS_FOR static bool LOOP(alike)(const int64_t *a, const int64_t *b, size_t n, int64_t mask)
+{
+    int64_t differ = 0;
+    for (size_t i = 0; i < n; i++)
+        differ |= a[i] ^ b[i];
+    return !(differ & mask);
+}
+
 LOOPS_FOR static void LOOP(divide_add_f32)(float *v, size_t n, float divisor, float summand)
 {
     for (size_t i = 0; i < n; i++)
@@ -108,6 +164,7 @@ DIFFER(differ64, uint64_t)
 
 #undef LOAD
 #undef STORE
+#undef NARROW
 #undef DIFFER
 #undef LOOP
 #undef LOOPS_FOR

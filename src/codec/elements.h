@@ -50,6 +50,14 @@ bool cm_load_f64(cm_kind kind, const void *src, size_t n, double *out);
 void cm_put_i64(cm_kind kind, uint32_t size, const int64_t *v, size_t n, void *dst);
 bool cm_put_f64(cm_kind kind, const double *v, size_t n, void *dst);
 
+/* Is `to` a narrower integer than `from`, or float32 of float64? Then narrow stores n numbers so,
+ * and says whether each is the same, to the bit, when it is made wide again. */
+bool cm_narrows(cm_kind from, cm_kind to);
+bool cm_narrow(cm_kind from, cm_kind to, const void *src, size_t n, void *dst);
+
+/* Are a[i] and b[i] the same in the bits of mask, for all i? */
+bool cm_alike(const int64_t *a, const int64_t *b, size_t n, int64_t mask);
+
 /* In place: v / divisor + summand; (v - minus) * factor; the nearest integer, ties to even. Each
  * operation rounds. */
 void cm_divide_add_f32(float *v, size_t n, float divisor, float summand);

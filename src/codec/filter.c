@@ -72,7 +72,7 @@ int cm_filter_apply(const cm_codec *codec, cm_array_form *form)
     const cm_filter *f = cm_filter_of(codec);
     if (f->stored.kind != f->cells.kind)
         form->dtype = cm_dtype_of(f->stored.kind, 0);
-    return (f->exact ? 0 : CM_FILTER_LOSSY) |
+    return (f->whole ? 0 : CM_FILTER_LOSSY) |
            (f->cells.big_endian || f->stored.big_endian ? CM_FILTER_BIG : 0);
 }
 

@@ -29,7 +29,8 @@ struct cm_filter {
     cm_codec base;
     cm_elements cells, stored;   /* decoded and encoded */
     cm_filter_fn decode, encode; /* NULL: the numbers stay as they are */
-    bool exact;                  /* by its nature encoding loses nothing: no need to check */
+    bool exact; /* encoding loses nothing, or looks for itself: no need to decode again */
+    bool whole; /* nothing is ever lost: not CM_FILTER_LOSSY */
 };
 
 static inline const cm_filter *cm_filter_of(const cm_codec *codec)
