@@ -27,7 +27,8 @@ typedef enum cm_save_mode {
 } cm_save_mode;
 
 typedef struct cm_save_options {
-    /* Chunk lengths: "time=365,lat=72", "365,72,72", "VAR:time=10", "auto", "auto:16MB". */
+    /* Chunk lengths: "time=365,lat=72", "365,72,72", "VAR:time=10", "auto", "auto:16MB"; in
+     * Zarr v3 lists that end where the axis does, "time=31x2+28" for 31, 31, 28. */
     const char *const *chunks;
     size_t nchunks;
     const char *const *shards; /* the same for shards (Zarr v3) */
@@ -57,8 +58,8 @@ CM_API int cm_save_plan(cm_context *ctx, cm_dataset *ds, const char *const *sour
 
 /* The plan as JSON, borrowed: totals ("mode", "passes", "bytes_read", "bytes_written" decoded,
  * "requests", "objects", "peak_memory", "scratch", "tasks") and one element per variable ("path",
- * "mode", "chunks", "shards", "codecs", "reread" (mean times that a source chunk is read),
- * "tasks"). */
+ * "mode", "chunks" (the largest), "chunk_lengths" (where they differ), "shards", "codecs", "reread"
+ * (mean times that a source chunk is read), "tasks"). */
 CM_API const cm_json *cm_save_describe(const cm_save *save);
 
 /* Warnings of the plan for people, one line each; NULL past the last. */

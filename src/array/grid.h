@@ -34,6 +34,15 @@ int64_t cm_grid_find(const cm_grid_axis *axis, int64_t x);
 int64_t cm_grid_begin(const cm_grid_axis *axis, int64_t i);
 int64_t cm_grid_length(const cm_grid_axis *axis, int64_t i);
 
+/* Fill in an axis from n lengths, 1 at least, that reach its end; all but the last end before it.
+ */
+int cm_grid_axis_list(cm_grid_axis *axis, const int64_t *lengths, size_t n, int64_t length,
+                      cm_error *err);
+
+/* The lengths of all axes as Zarr writes them: a number, or a list in which [v, n] is n times v.
+ * NULL when out of memory. */
+cm_json *cm_grid_describe(const cm_grid *g, cm_json_doc *doc);
+
 /* The chain of the chunk with these grid coordinates. */
 const cm_chain *cm_grid_chain(const cm_grid *g, const int64_t *coord);
 

@@ -260,8 +260,8 @@ static const cm_cli_option options[] = {
     {CM_CLI_HEADING, .help = "The new store"},
     {CM_CLI_WORDS, "chunks", 0, false, CM_CLI_AT(chunks), "dim=n,...",
      "chunk lengths by dimension name (time=365,lat=72; -1: the whole axis), by position (365,72,"
-     "72), for one variable (VAR:time=10), or auto, auto:16MB; repeatable. Dimensions not named "
-     "keep the source's chunks"},
+     "72), for one variable (VAR:time=10), of different lengths (time=31+28+31, or 31x2+28), or "
+     "auto, auto:16MB; repeatable. Dimensions not named keep the source's chunks"},
     {CM_CLI_WORDS, "shards", 0, false, CM_CLI_AT(shards), "dim=n,...",
      "Zarr v3 shards, multiples of the chunks; dimensions not named: one chunk"},
     {CM_CLI_WORDS, "codec", 0, false, CM_CLI_AT(codecs), "CODEC",

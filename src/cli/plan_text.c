@@ -39,6 +39,15 @@ static void cell(const cm_json *v, char *buf, size_t size)
     }
 }
 
+/* The lengths of an axis, where they differ: the longest. */
+static void column(const cm_json *variable, size_t c, char *buf, size_t size)
+{
+    size_t n = 0;
+    if (strcmp(members[c], "chunks") == 0 && cm_json_get(variable, "chunk_lengths"))
+        n = (size_t)snprintf(buf, size, "up to ");
+    cell(cm_json_get(variable, members[c]), buf + n, size - n);
+}
+
 static void put_table(cm_cli_out *out, const cm_json *variables)
 {
     size_t widths[COLUMNS];
@@ -46,7 +55,7 @@ static void put_table(cm_cli_out *out, const cm_json *variables)
     for (size_t c = 0; c < COLUMNS; c++) {
         widths[c] = strlen(titles[c]);
         for (size_t i = 0; i < cm_json_count(variables); i++) {
-            cell(cm_json_get(cm_json_at(variables, i), members[c]), text, sizeof text);
+            column(cm_json_at(variables, i), c, text, sizeof text);
             widths[c] = strlen(text) > widths[c] ? strlen(text) : widths[c];
         }
     }
@@ -54,7 +63,7 @@ static void put_table(cm_cli_out *out, const cm_json *variables)
         for (size_t c = 0; c < COLUMNS; c++) {
             snprintf(text, sizeof text, "%s", titles[c]);
             if (row > 0)
-                cell(cm_json_get(cm_json_at(variables, row - 1), members[c]), text, sizeof text);
+                column(cm_json_at(variables, row - 1), c, text, sizeof text);
             cm_cli_out_text(out, c ? "  " : "");
             cm_cli_out_name(out, text);
             if (c + 1 < COLUMNS)

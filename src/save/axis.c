@@ -70,6 +70,19 @@ double cm_axis_reread(const cm_axis_grid *g, int64_t width)
     return covered / (double)end;
 }
 
+double cm_axis_reread_cuts(const cm_axis_grid *g, const int64_t *cuts, int64_t nunits, int64_t per)
+{
+    if (g->length <= 0 || per >= nunits)
+        return 1;
+    double covered = 0;
+    int64_t end = 0, tiles = 0;
+    for (int64_t u = 0; u < nunits && tiles < 100000; u += per, tiles++) {
+        end = cuts[cm_min_i64(u + per, nunits)];
+        covered += (double)(cm_axis_ceil(g, end) - cm_axis_floor(g, cuts[u]));
+    }
+    return covered / (double)end;
+}
+
 static int compare(const void *va, const void *vb)
 {
     int64_t a = *(const int64_t *)va, b = *(const int64_t *)vb;

@@ -19,6 +19,9 @@ int64_t cm_axis_longest(const cm_axis_grid *g);
  * source boundary. A length of 0 gives 1. */
 double cm_axis_reread(const cm_axis_grid *g, int64_t width);
 
+/* The same for tiles of `per` units each, of which unit i lies from cuts[i] to cuts[i + 1]. */
+double cm_axis_reread_cuts(const cm_axis_grid *g, const int64_t *cuts, int64_t nunits, int64_t per);
+
 /* Candidate tile widths in units (1 <= u <= nunits), increasing, at most max of them: small
  * numbers, growing ones, what aligns with a regular source, and nunits. Returns how many. */
 int cm_axis_candidates(const cm_axis_grid *g, int64_t unit, int64_t nunits, int64_t *out, int max);

@@ -56,6 +56,10 @@ typedef struct search {
 static int64_t tile_cells(const cm_part *p, int i, int64_t units)
 {
     int64_t unit = p->layout.unit[i], chunk = p->layout.chunk[i];
+    if (cm_part_list(p, i)) { /* each takes the longest's room */
+        int64_t n;
+        return cm_mul_i64(cm_min_i64(units, p->nunits[i]), chunk, &n) ? n : INT64_MAX;
+    }
     int64_t whole = cm_ceil_div(cm_max_i64(p->shape[i], 1), chunk) * chunk;
     return units > whole / unit ? whole : cm_min_i64(units * unit, whole);
 }
@@ -129,11 +133,14 @@ static void fill_axis(const cm_part *p, axis *a, int i, int max)
         run = run > (1 << 30) ? run : run * cm_axis_longest(&inner);
     }
     a->n = cm_axis_candidates(&g, p->layout.unit[i], p->nunits[i], a->candidates, max);
-    a->slack = cm_ceil_div(cm_axis_longest(&g), p->layout.unit[i]) + 1;
+    a->slack = cm_ceil_div(cm_axis_longest(&g), cm_part_shortest(p, i)) + 1;
+    const cm_grid_axis *list = cm_part_list(p, i);
     for (int k = 0; k < a->n; k++) {
-        int64_t width = a->candidates[k] * p->layout.unit[i];
+        int64_t width = a->candidates[k] * cm_part_shortest(p, i);
         bool long_runs = p->source->raw && width >= LONG_RUN / run;
-        a->reread[k] = long_runs ? 1 : cm_axis_reread(&g, width);
+        a->reread[k] = long_runs ? 1
+                       : list    ? cm_axis_reread_cuts(&g, list->cuts, list->n, a->candidates[k])
+                                 : cm_axis_reread(&g, width);
     }
 }
 

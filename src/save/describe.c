@@ -54,6 +54,8 @@ static int describe_part(cm_json_doc *doc, const cm_part *p, cm_json *list, cm_e
             cm_json_set_string(doc, o, "mode", mode_name(p->mode)) ||
             cm_json_set(doc, o, "shape", lengths(doc, p->ndim, p->shape)) ||
             cm_json_set(doc, o, "chunks", lengths(doc, p->ndim, p->layout.chunk)) ||
+            (p->layout.grid &&
+             cm_json_set(doc, o, "chunk_lengths", cm_grid_describe(p->layout.grid, doc))) ||
             (p->layout.sharded &&
              cm_json_set(doc, o, "shards", lengths(doc, p->ndim, p->layout.unit))) ||
             cm_json_set_string(doc, o, "codecs", codecs) ||

@@ -13,7 +13,7 @@
  *                             blosc:zstd:3:shuffle, for strings zstd:3
  *
  * A spec is `[VAR:]part,part...` with parts `dim=n`, `n` (by position) or `auto[:SIZE]`; n is -1
- * for the whole axis.
+ * for the whole axis, or for chunks a list of lengths (grid.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,10 +29,19 @@ enum { AUTO_NBYTES = 16 << 20, SMALL_NBYTES = 1000000 };
 
 /* One part of a spec. */
 typedef struct part {
-    char name[256]; /* "" by position */
-    int64_t n;      /* -1 whole; 0: auto */
-    int64_t nbytes; /* of auto */
+    char name[256];   /* "" by position */
+    int64_t n;        /* -1 whole; 0: auto */
+    int64_t nbytes;   /* of auto */
+    const char *list; /* of lengths, and n is 1; else NULL */
+    size_t list_nbytes;
 } part;
+
+/* What an option says about a variable's axes. */
+typedef struct wish {
+    bool given;
+    const char *list; /* instead of a length */
+    size_t list_nbytes;
+} wish;
 
 static bool parse_size(const char *s, size_t len, int64_t *out)
 {
@@ -72,6 +81,11 @@ static int parse_part(const char *option, const char *s, size_t len, part *out, 
         out->nbytes = AUTO_NBYTES;
         if (nlen == 4 || (number[4] == ':' && parse_size(number + 5, nlen - 5, &out->nbytes)))
             return 0;
+    }
+    if (strcmp(option, "chunks") == 0 && cm_lengths_is_list(number, nlen)) {
+        *out = (part){.n = 1, .list = number, .list_nbytes = nlen};
+        memcpy(out->name, s, name);
+        return cm_lengths_parse(option, number, nlen, 0, NULL, err);
     }
     char text[32], *end = text;
     if (nlen > 0 && nlen < sizeof text) {
@@ -174,7 +188,7 @@ static int count_positions(const char *spec)
 
 /* Apply one spec (without its variable part) to lengths; given[i] marks axes that it sets. */
 static int apply(const char *option, const char *spec, const cm_variable *v, bool named,
-                 int64_t *lengths, bool *given, cm_error *err)
+                 int64_t *lengths, wish *wishes, cm_error *err)
 {
     const cm_array *a = v->array;
     int position = 0, npositions = count_positions(spec);
@@ -195,8 +209,8 @@ static int apply(const char *option, const char *spec, const cm_variable *v, boo
             int64_t automatic[CM_MAX_DIMS];
             auto_chunk(a, p.nbytes, automatic);
             for (int i = 0; i < a->ndim; i++) {
-                lengths[i] = given[i] ? lengths[i] : automatic[i];
-                given[i] = true;
+                lengths[i] = wishes[i].given ? lengths[i] : automatic[i];
+                wishes[i].given = true;
             }
             continue;
         }
@@ -213,7 +227,7 @@ static int apply(const char *option, const char *spec, const cm_variable *v, boo
         if (axis < 0)
             continue;
         lengths[axis] = p.n < 0 ? cm_max_i64(1, a->shape[axis]) : p.n;
-        given[axis] = true;
+        wishes[axis] = (wish){true, p.list, p.list_nbytes};
     }
     return 0;
 }
@@ -221,7 +235,7 @@ static int apply(const char *option, const char *spec, const cm_variable *v, boo
 /* All specs of an option: first the general ones, then those that name the variable. *named: there
  * was one. */
 static int apply_all(const char *option, const char *const *specs, size_t n, const cm_variable *v,
-                     bool general, int64_t *lengths, bool *given, bool *named, cm_error *err)
+                     bool general, int64_t *lengths, wish *wishes, bool *named, cm_error *err)
 {
     char variable[512];
     int r = 0;
@@ -229,10 +243,10 @@ static int apply_all(const char *option, const char *const *specs, size_t n, con
         for (size_t i = 0; i < n && !r; i++) {
             const char *rest = spec_variable(specs[i], variable, sizeof variable);
             if (pass == 0 && !variable[0] && general)
-                r = apply(option, rest, v, false, lengths, given, err);
+                r = apply(option, rest, v, false, lengths, wishes, err);
             if (pass == 1 && variable[0] && means(variable, v)) {
                 *named = true;
-                r = apply(option, rest, v, true, lengths, given, err);
+                r = apply(option, rest, v, true, lengths, wishes, err);
             }
         }
     return r;
@@ -249,27 +263,70 @@ static bool names_variable(const char *const *specs, size_t n, const cm_variable
     return false;
 }
 
+/* The grid that lists of lengths make, if they do not make a regular one. out->chunk: the length of
+ * axes without a list; in the end the longest of each. */
+static int resolve_grid(const cm_variable *v, const wish *wishes, cm_layout *out, cm_error *err)
+{
+    enum { MAX_SHAPES = 4096 }; /* as many as are read */
+    const cm_array *a = v->array;
+    bool regular = true;
+    uint64_t combinations = 1;
+    cm_grid *g = out->grid = cm_calloc(1, sizeof *g, err);
+    if (!g)
+        return CM_ENOMEM;
+    g->ndim = a->ndim;
+    for (int i = 0; i < a->ndim; i++) {
+        cm_grid_axis *axis = &g->axes[i];
+        int r = 0;
+        if (wishes[i].list)
+            r = cm_lengths_parse("chunks", wishes[i].list, wishes[i].list_nbytes, a->shape[i], axis,
+                                 err);
+        else
+            *axis = (cm_grid_axis){
+                .n = cm_ceil_div(a->shape[i], out->chunk[i]), .size = out->chunk[i], .nlengths = 1};
+        if (r)
+            return cm_error_variable(err, v->path), r;
+        out->chunk[i] = axis->size ? axis->size : axis->lengths[axis->nlengths - 1];
+        regular = regular && axis->size;
+        combinations *= axis->nlengths;
+        if (combinations > MAX_SHAPES) {
+            cm_error_set(err, CM_EINVAL, "--chunks: more than %d different chunk shapes",
+                         MAX_SHAPES);
+            return cm_error_variable(err, v->path), CM_EINVAL;
+        }
+    }
+    if (regular) {
+        cm_grid_free(g);
+        out->grid = NULL;
+        return 0;
+    }
+    g->chains = cm_calloc((size_t)combinations, sizeof *g->chains, err);
+    return g->chains ? 0 : CM_ENOMEM;
+}
+
 static int resolve_chunks(const cm_save *save, const cm_variable *v, cm_layout *out, bool *any,
                           cm_error *err)
 {
     const cm_save_options *o = &save->options;
     const cm_array *a = v->array;
-    bool given[CM_MAX_DIMS] = {0}, named = names_variable(o->chunks, o->nchunks, v);
+    wish wishes[CM_MAX_DIMS] = {0};
+    bool named = names_variable(o->chunks, o->nchunks, v), list = false;
     int64_t automatic[CM_MAX_DIMS];
     auto_chunk(a, AUTO_NBYTES, automatic);
     bool single = single_chunk(v) && !named;
-    int r = apply_all("chunks", o->chunks, o->nchunks, v, !single, out->chunk, given, &named, err);
+    int r = apply_all("chunks", o->chunks, o->nchunks, v, !single, out->chunk, wishes, &named, err);
     *any = false;
     for (int i = 0; i < a->ndim && !r; i++) {
         const int64_t *own = v->storage.chunks;
-        *any = *any || given[i];
-        if (!given[i])
+        *any = *any || wishes[i].given;
+        list = list || wishes[i].list;
+        if (!wishes[i].given)
             out->chunk[i] = own ? own[i] : automatic[i];
         if (single)
             out->chunk[i] = cm_max_i64(1, a->shape[i]);
         out->chunk[i] = cm_max_i64(1, cm_min_i64(out->chunk[i], a->shape[i]));
     }
-    return r;
+    return r || !list ? r : resolve_grid(v, wishes, out, err);
 }
 
 static int resolve_shards(const cm_save *save, const cm_variable *v, bool chunks_given,
@@ -277,13 +334,19 @@ static int resolve_shards(const cm_save *save, const cm_variable *v, bool chunks
 {
     const cm_save_options *o = &save->options;
     const cm_array *a = v->array;
-    bool given[CM_MAX_DIMS] = {0}, named = names_variable(o->shards, o->nshards, v);
+    wish wishes[CM_MAX_DIMS] = {0};
+    bool named = names_variable(o->shards, o->nshards, v);
     bool single = single_chunk(v) && !named;
     memcpy(out->unit, out->chunk, sizeof out->unit);
-    int r = apply_all("shards", o->shards, o->nshards, v, !single, out->unit, given, &named, err);
+    int r = apply_all("shards", o->shards, o->nshards, v, !single, out->unit, wishes, &named, err);
     bool any = false;
     for (int i = 0; i < a->ndim; i++)
-        any = any || given[i];
+        any = any || wishes[i].given;
+    if (!r && any && out->grid) {
+        cm_error_set(err, CM_EINVAL, "chunks of different lengths are not put into shards");
+        cm_error_hint(err, "leave out --shards, or give one length in --chunks");
+        return cm_error_variable(err, v->path), CM_EINVAL;
+    }
     if (!any && !single && !o->nshards && !chunks_given && !o->nchunks && v->storage.shards &&
         o->zarr_format == 3) {
         memcpy(out->unit, v->storage.shards, (size_t)a->ndim * sizeof *out->unit);
@@ -371,6 +434,48 @@ static int make_chain(const cm_save *save, const cm_variable *v, const cm_layout
     return 0;
 }
 
+/* A chain for each shape of chunks. One description holds for all of them. */
+static int make_chains(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err)
+{
+    cm_grid *g = out->grid;
+    cm_layout one = *out;
+    size_t n = 1;
+    char *first = NULL;
+    int r = 0;
+    for (int i = 0; i < g->ndim; i++)
+        n *= g->axes[i].nlengths;
+    for (size_t i = 0; i < n && !r; i++) {
+        cm_json_doc *doc = NULL;
+        char *text = NULL;
+        size_t nbytes;
+        cm_grid_combination(g, i, one.chunk);
+        r = make_chain(save, v, &one, &g->chains[i], err);
+        if (r)
+            break;
+        g->nchains++;
+        r = cm_json_doc_new(0, &doc, err);
+        if (!r)
+            r = cm_json_write(cm_chain_describe_v3(g->chains[i], doc), 0, &text, &nbytes, err);
+        cm_json_doc_free(doc);
+        if (!r && first && strcmp(first, text) != 0) {
+            cm_error_set(err, CM_EUNSUP,
+                         "a codec that depends on the chunk's shape, in chunks of "
+                         "different lengths");
+            cm_error_hint(err, "name another codec");
+            cm_error_variable(err, v->path);
+            r = CM_EUNSUP;
+        }
+        if (first)
+            free(text);
+        else
+            first = text;
+    }
+    free(first);
+    if (!r) /* the last combination is the largest */
+        out->chain = cm_chain_ref(g->chains[n - 1]);
+    return r;
+}
+
 int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out, cm_error *err)
 {
     bool chunks_given;
@@ -378,13 +483,18 @@ int cm_layout_resolve(const cm_save *save, const cm_variable *v, cm_layout *out,
     int r = resolve_chunks(save, v, out, &chunks_given, err);
     if (!r)
         r = resolve_shards(save, v, chunks_given, out, err);
+    if (!r && out->grid && save->options.zarr_format == 2) {
+        cm_error_set(err, CM_EINVAL, "Zarr v2 has no chunks of different lengths");
+        cm_error_hint(err, "give one length in --chunks, or leave out --zarr 2");
+        r = CM_EINVAL;
+    }
     if (!r && out->sharded && save->options.zarr_format == 2) {
         cm_error_set(err, CM_EINVAL, "Zarr v2 has no shards");
         cm_error_hint(err, "leave out --shards or --zarr 2");
         r = CM_EINVAL;
     }
     if (!r)
-        r = make_chain(save, v, out, &out->chain, err);
+        r = out->grid ? make_chains(save, v, out, err) : make_chain(save, v, out, &out->chain, err);
     if (!r && out->sharded) {
         cm_chain *inner = out->chain;
         out->chain = NULL;

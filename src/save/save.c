@@ -93,6 +93,7 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
                                .ndim = p->ndim,
                                .shape = p->shape,
                                .chain = p->layout.chain,
+                               .grid = p->layout.grid,
                                .fill = zarr3 || p->dtype.kind >= CM_BYTES ? cm_array_fill(p->source)
                                                                           : NULL,
                                .dimensions = (const char *const *)v->dimensions};
@@ -135,7 +136,8 @@ static int plan_variable(cm_save *save, cm_variable *v, cm_error *err)
     p->chunk_chain = p->layout.sharded ? p->layout.chain->inner : p->layout.chain;
     p->objects = 1;
     for (int i = 0; i < p->ndim; i++) {
-        p->nunits[i] = cm_ceil_div(p->shape[i], p->layout.unit[i]);
+        p->nunits[i] =
+            p->layout.sharded ? cm_ceil_div(p->shape[i], p->layout.unit[i]) : cm_unit_nchunks(p, i);
         p->objects *= p->nunits[i];
     }
     r = add_array(save, p, err);
@@ -334,6 +336,7 @@ void cm_save_free(cm_save *save)
         cm_part *p = &save->parts[i];
         cm_spill_close(p->spill);
         cm_chain_unref(p->layout.chain);
+        cm_grid_free(p->layout.grid);
         for (int a = 0; a < p->ndim; a++)
             free(p->block_cuts[a]);
     }

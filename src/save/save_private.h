@@ -1,6 +1,7 @@
 /* save/save_private.h: the parts of a save and the files that hold them.
  *
  *   layout.c    options + source -> chunks, shards, codec of each variable
+ *   grid.c      chunks of different lengths: their spelling; where units begin
  *   axis.c      one axis: tiles over source chunks
  *   choose.c    chunks + memory -> mode and tile of each variable
  *   tasks.c     variables -> numbered tasks in batches; running them
@@ -16,6 +17,7 @@
 #define CM_SAVE_SAVE_PRIVATE_H
 
 #include "array/dest.h"
+#include "array/grid.h"
 #include "array/workspace.h"
 #include "base/context_private.h"
 #include "chunkmill/save.h"
@@ -25,6 +27,8 @@
 /* How one variable is cut and stored in the target. */
 typedef struct cm_layout {
     int64_t chunk[CM_MAX_DIMS], unit[CM_MAX_DIMS]; /* unit: shard, or chunk when not sharded */
+    cm_grid *grid; /* chunks of different lengths, not sharded: chunk and chain are the largest's;
+                      NULL: all have one length. Owned */
     bool sharded;
     cm_chain *chain; /* of the unit: for shards the sharding chain; owned */
 } cm_layout;
@@ -97,6 +101,26 @@ int cm_layout_check_names(const cm_save *save, cm_error *err);
 /* After all layouts: say which options had no effect on any variable. */
 int cm_layout_warn(cm_save *save, cm_error *err);
 
+/* grid.c. Lengths as people write them, `31+28+31` or `31x3+28`: is this text such a list? */
+bool cm_lengths_is_list(const char *text, size_t n);
+/* Into axis, whose cells are `length`; axis NULL: only look whether it is well written. Raises
+ * CM_EINVAL also when the list does not end where the axis does. */
+int cm_lengths_parse(const char *option, const char *text, size_t n, int64_t length,
+                     cm_grid_axis *axis, cm_error *err);
+
+/* Where unit (chunk) i of an axis begins, not clipped by the shape; i may be their number. The unit
+ * (chunk) that cell x is in. */
+int64_t cm_part_unit_begin(const cm_part *part, int axis, int64_t i);
+int64_t cm_part_chunk_begin(const cm_part *part, int axis, int64_t i);
+int64_t cm_part_unit_at(const cm_part *part, int axis, int64_t x);
+int64_t cm_part_chunk_at(const cm_part *part, int axis, int64_t x);
+int64_t cm_part_chunk_length(const cm_part *part, int axis, int64_t i);
+int64_t cm_part_shortest(const cm_part *part, int axis); /* unit */
+/* The axis's list of lengths, NULL when it has one length. */
+const cm_grid_axis *cm_part_list(const cm_part *part, int axis);
+/* The part as if all its chunks were as the one at coord: part itself, or a copy in *room. */
+const cm_part *cm_part_of_chunk(const cm_part *part, const int64_t *coord, cm_part *room);
+
 /* choose.c. The grid: where the source's chunks end along an axis, as planning and running see it.
  * A contiguous array gets boundaries where runs of about 1 MiB end, so that "one source chunk"
  * means something to read at once. */
@@ -148,15 +172,16 @@ typedef struct cm_units {
     cm_tally *tally;
 } cm_units;
 
-/* Bytes of memory of one chunk's tile: its cells, and in a shard room for the encoded chunk; a
- * multiple of a cache line. */
+/* Bytes of memory of one chunk's tile, the largest's: its cells, and in a shard room for the
+ * encoded chunk; a multiple of a cache line. */
 size_t cm_unit_tile_nbytes(const cm_part *part);
 /* What encoding needs per worker. */
 uint64_t cm_unit_worker_nbytes(const cm_part *part);
 /* Chunks along an axis that hold cells. */
 int64_t cm_unit_nchunks(const cm_part *part, int axis);
-/* Set a whole tile to the fill value: one that reaches beyond the shape, before it is read into. */
-void cm_unit_pad(const cm_part *part, void *tile);
+/* Set the whole tile of the chunk at coord to the fill value: one that reaches beyond the shape,
+ * before it is read into. */
+void cm_unit_pad(const cm_part *part, const int64_t *coord, void *tile);
 /* Are chunks that hold only fill left out? */
 bool cm_unit_skips_fill(const cm_save *save, const cm_part *part);
 /* A unit of so many bytes was put. */

@@ -37,7 +37,6 @@ struct cm_spill {
     spill_store store;
     struct spill_array *array;
     cm_part *part;
-    int64_t width[CM_MAX_DIMS]; /* cells of a tile along each axis */
 };
 
 typedef struct cm_spill cm_spill;
@@ -46,6 +45,18 @@ typedef struct spill_array {
     cm_array base;
     cm_spill *spill;
 } spill_array;
+
+/* Where tile t of an axis begins, or the last one ends; the tile that x is in. */
+static int64_t tile_begin(const cm_part *p, int axis, int64_t t)
+{
+    int64_t unit = cm_min_i64(t * p->tile[axis], p->nunits[axis]);
+    return cm_min_i64(cm_part_unit_begin(p, axis, unit), p->shape[axis]);
+}
+
+static int64_t tile_at(const cm_part *p, int axis, int64_t x)
+{
+    return cm_part_unit_at(p, axis, x) / p->tile[axis];
+}
 
 /* Cells before the part [lo, lo + n) of a box of shape `whole` whose parts are stored in C order of
  * a grid: those before it along axis 0, then along axis 1 within its own slab, and so on. */
@@ -69,8 +80,8 @@ static uint64_t piece_offset(const cm_spill *s, const int64_t *t, const cm_box *
     const cm_part *p = s->part;
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS], in[CM_MAX_DIMS];
     for (int i = 0; i < p->ndim; i++) {
-        lo[i] = t[i] * s->width[i];
-        n[i] = cm_min_i64(s->width[i], p->shape[i] - lo[i]);
+        lo[i] = tile_begin(p, i, t[i]);
+        n[i] = tile_begin(p, i, t[i] + 1) - lo[i];
         in[i] = piece->lo[i] - lo[i];
     }
     int64_t cells = place(p->ndim, p->shape, lo, n) + place(p->ndim, n, in, piece->n);
@@ -152,8 +163,8 @@ static int plan_tile(spill_array *a, const cm_box *part, const int64_t *t, const
         int64_t step = p->dtype.size;
         for (int k = 0; k < p->ndim; k++) {
             const int64_t *cut = p->block_cuts[k] + first[k] + i[k];
-            int64_t lo = cm_max_i64(cut[0], t[k] * s->width[k]);
-            int64_t hi = cm_min_i64(cm_min_i64(cut[1], (t[k] + 1) * s->width[k]), p->shape[k]);
+            int64_t lo = cm_max_i64(cut[0], tile_begin(p, k, t[k]));
+            int64_t hi = cm_min_i64(cut[1], tile_begin(p, k, t[k] + 1));
             piece.lo[k] = lo;
             piece.n[k] = hi - lo;
             raw.lo[k] = cm_max_i64(lo, part->lo[k]);
@@ -174,20 +185,20 @@ static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_
                 cm_error *err)
 {
     spill_array *a = (spill_array *)base;
-    const cm_spill *s = a->spill;
+    const cm_part *p = a->spill->part;
     int nd = base->ndim;
     int64_t first[CM_MAX_DIMS], count[CM_MAX_DIMS], i[CM_MAX_DIMS] = {0}, t[CM_MAX_DIMS];
     for (int k = 0; k < nd; k++) {
-        first[k] = region->lo[k] / s->width[k];
-        count[k] = (region->lo[k] + region->n[k] - 1) / s->width[k] - first[k] + 1;
+        first[k] = tile_at(p, k, region->lo[k]);
+        count[k] = tile_at(p, k, region->lo[k] + region->n[k] - 1) - first[k] + 1;
     }
     int r = 0;
     do {
         cm_box tile = {.ndim = nd}, part;
         for (int k = 0; k < nd; k++) {
             t[k] = first[k] + i[k];
-            tile.lo[k] = t[k] * s->width[k];
-            tile.n[k] = s->width[k];
+            tile.lo[k] = tile_begin(p, k, t[k]);
+            tile.n[k] = tile_begin(p, k, t[k] + 1) - tile.lo[k];
         }
         if (cm_box_intersect(&tile, region, &part))
             r = plan_tile(a, &part, t, frame, sink, err);
@@ -197,8 +208,14 @@ static int plan(cm_array *base, const cm_box *region, const cm_frame *frame, cm_
 
 static cm_axis_grid grid(const cm_array *base, int axis)
 {
-    const cm_spill *s = ((const spill_array *)base)->spill;
-    return (cm_axis_grid){.length = base->shape[axis], .size = s->width[axis]};
+    const cm_part *p = ((const spill_array *)base)->spill->part;
+    cm_axis_grid g = {.length = base->shape[axis], .size = p->tile[axis] * p->layout.unit[axis]};
+    const cm_grid_axis *list = cm_part_list(p, axis);
+    if (list) { /* a spill's tiles are single units */
+        g.ncuts = list->n;
+        g.cuts = list->cuts;
+    }
+    return g;
 }
 
 static cm_read_cost cost(cm_array *base)
@@ -251,8 +268,6 @@ int cm_spill_open(cm_save *save, cm_part *p, cm_error *err)
         return CM_ENOMEM;
     s->store = (spill_store){{&spill_store_vt, 1, NULL}, -1};
     s->part = p;
-    for (int i = 0; i < p->ndim; i++)
-        s->width[i] = p->tile[i] * p->layout.unit[i];
     s->store.fd = open_nameless(directory, err);
     r = s->store.fd < 0 ? err->code : 0;
     if (!r && !(s->array = cm_calloc(1, sizeof *s->array, err)))
@@ -295,9 +310,10 @@ void cm_spill_consumed(cm_spill *s, int64_t task)
     int64_t lo[CM_MAX_DIMS], n[CM_MAX_DIMS];
     uint64_t nbytes = p->dtype.size;
     for (int i = p->ndim - 1; i >= 0; i--) {
-        lo[i] = task % p->boxes[i] * s->width[i];
+        int64_t t = task % p->boxes[i];
         task /= p->boxes[i];
-        n[i] = cm_min_i64(s->width[i], p->shape[i] - lo[i]);
+        lo[i] = tile_begin(p, i, t);
+        n[i] = tile_begin(p, i, t + 1) - lo[i];
         nbytes *= (uint64_t)n[i];
     }
     int64_t at = place(p->ndim, p->shape, lo, n) * (int64_t)p->dtype.size;
@@ -348,8 +364,8 @@ static int write_piece(void *arg, int64_t index, int worker, cm_error *err)
     for (int a = p->ndim - 1; a >= 0; a--) {
         t[a] = f->t0[a] + index % f->count[a];
         index /= f->count[a];
-        int64_t lo = cm_max_i64(t[a] * s->width[a], f->block.lo[a]);
-        int64_t hi = cm_min_i64((t[a] + 1) * s->width[a], f->block.lo[a] + f->block.n[a]);
+        int64_t lo = cm_max_i64(tile_begin(p, a, t[a]), f->block.lo[a]);
+        int64_t hi = cm_min_i64(tile_begin(p, a, t[a] + 1), f->block.lo[a] + f->block.n[a]);
         piece.lo[a] = lo;
         piece.n[a] = hi - lo;
     }
@@ -410,8 +426,8 @@ int cm_spill_fill(cm_save *save, cm_part *p, int64_t task, int workers, cm_tally
         f.block.n[a] = hi - lo;
         f.strides[a] = step;
         step *= hi - lo;
-        f.t0[a] = lo / s->width[a];
-        f.count[a] = (hi - 1) / s->width[a] - f.t0[a] + 1;
+        f.t0[a] = tile_at(p, a, lo);
+        f.count[a] = tile_at(p, a, hi - 1) - f.t0[a] + 1;
     }
     cm_block block = {0};
     int r = cm_block_get(cm_context_blocks(save->ctx), (size_t)step, &block, err);

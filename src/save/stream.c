@@ -41,7 +41,7 @@ static int64_t row_nbytes(const cm_part *p)
 
 int64_t cm_stream_rows(const cm_part *p)
 {
-    if (p->ndim < 1 || p->layout.sharded || cm_kind_is_vlen(p->dtype.kind) ||
+    if (p->ndim < 1 || p->layout.sharded || p->layout.grid || cm_kind_is_vlen(p->dtype.kind) ||
         !cm_chain_streams(p->chunk_chain))
         return 0;
     int64_t rows = cm_max_i64(1, SLAB / row_nbytes(p));

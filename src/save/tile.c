@@ -65,11 +65,11 @@ static void point(const tile_task *t, const int64_t *lo, const int64_t *n, int64
         bool edge = false;
         for (int a = 0; a < nd; a++) {
             c[a] = lo[a] + i[a];
-            edge = edge || (c[a] + 1) * t->part->layout.chunk[a] > t->part->shape[a];
+            edge = edge || cm_part_chunk_begin(t->part, a, c[a] + 1) > t->part->shape[a];
         }
         t->pointers[k] = nd ? chunk_memory(t, c) : t->block.data;
         if (edge && (nd == 0 || c[t->axis] >= pad_from))
-            cm_unit_pad(t->part, t->pointers[k]);
+            cm_unit_pad(t->part, c, t->pointers[k]);
         k++;
     } while (cm_next(nd, n, i));
 }
@@ -82,18 +82,17 @@ static int read_rows(tile_task *t, int64_t from, int64_t to, int64_t pad_from, c
     int64_t lo[CM_MAX_DIMS];
     dest.region.ndim = p->ndim;
     for (int i = 0; i < p->ndim; i++) {
-        int64_t chunk = p->layout.chunk[i];
-        int64_t a = i == t->axis ? from : t->chunk_lo[i] * chunk;
-        int64_t b =
-            i == t->axis ? to : cm_min_i64((t->chunk_lo[i] + t->chunk_n[i]) * chunk, p->shape[i]);
-        lo[i] = a / chunk;
-        tiles.count[i] = cm_ceil_div(b, chunk) - lo[i];
+        int64_t a = i == t->axis ? from : cm_part_chunk_begin(p, i, t->chunk_lo[i]);
+        int64_t end = cm_part_chunk_begin(p, i, t->chunk_lo[i] + t->chunk_n[i]);
+        int64_t b = i == t->axis ? to : cm_min_i64(end, p->shape[i]);
+        lo[i] = cm_part_chunk_at(p, i, a);
+        tiles.count[i] = cm_part_chunk_at(p, i, b - 1) + 1 - lo[i];
         tiles.cuts[i] = t->cuts[i];
         tiles.extent[i] = t->extents[i];
         for (int64_t k = 0; k <= tiles.count[i]; k++)
-            t->cuts[i][k] = cm_min_i64((lo[i] + k) * chunk, p->shape[i]);
+            t->cuts[i][k] = cm_min_i64(cm_part_chunk_begin(p, i, lo[i] + k), p->shape[i]);
         for (int64_t k = 0; k < tiles.count[i]; k++)
-            t->extents[i][k] = chunk;
+            t->extents[i][k] = cm_part_chunk_length(p, i, lo[i] + k);
         dest.region.lo[i] = a;
         dest.region.n[i] = b - a;
     }
@@ -134,7 +133,7 @@ static int prepare(tile_task *t, cm_error *err)
             t->nslots = t->n[i];
             if (p->slide >= 0) {
                 cm_axis_grid g = cm_part_grid(p, i);
-                int64_t slack = cm_ceil_div(cm_axis_longest(&g), p->layout.unit[i]) + 1;
+                int64_t slack = cm_ceil_div(cm_axis_longest(&g), cm_part_shortest(p, i)) + 1;
                 t->nslots = cm_min_i64(t->n[i], p->tile[i] + slack);
             }
             held = cm_min_i64(held, t->nslots * t->per[i]);
@@ -171,16 +170,16 @@ static int slide(tile_task *t, cm_error *err)
     cm_part *p = t->part;
     int a = t->axis;
     cm_axis_grid g = cm_part_grid(p, a);
-    int64_t unit = p->layout.unit[a], have = 0, padded = 0;
+    int64_t have = 0, padded = 0;
     int r = 0;
     for (int64_t first = 0; first < p->nunits[a] && !r; first += p->tile[a]) {
         int64_t last = cm_min_i64(first + p->tile[a], p->nunits[a]);
-        int64_t need = cm_min_i64(last * unit, p->shape[a]);
+        int64_t need = cm_min_i64(cm_part_unit_begin(p, a, last), p->shape[a]);
         if (need > have) {
             int64_t to = cm_axis_ceil(&g, need);
             r = read_rows(t, have, to, padded, err);
             have = to;
-            padded = cm_ceil_div(to, p->layout.chunk[a]);
+            padded = cm_part_chunk_at(p, a, to - 1) + 1;
         }
         if (!r)
             r = write_rows(t, first, last, err);
@@ -200,9 +199,9 @@ static int run_box(const tile_task *task, const int64_t *lo, const int64_t *n, c
     if (!r && p->slide >= 0) {
         r = slide(&t, err);
     } else if (!r) {
-        int64_t unit = p->ndim ? p->layout.unit[0] : 1;
-        int64_t from = t.lo[0] * unit;
-        int64_t to = p->ndim ? cm_min_i64((t.lo[0] + t.n[0]) * unit, p->shape[0]) : 1;
+        int64_t from = p->ndim ? cm_part_unit_begin(p, 0, t.lo[0]) : 0;
+        int64_t to =
+            p->ndim ? cm_min_i64(cm_part_unit_begin(p, 0, t.lo[0] + t.n[0]), p->shape[0]) : 1;
         r = read_rows(&t, from, to, 0, err);
         if (!r)
             r = write_rows(&t, t.lo[0], t.lo[0] + t.n[0], err);

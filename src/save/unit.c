@@ -50,11 +50,14 @@ uint64_t cm_unit_worker_nbytes(const cm_part *p)
 
 int64_t cm_unit_nchunks(const cm_part *p, int axis)
 {
-    return cm_ceil_div(p->shape[axis], p->layout.chunk[axis]);
+    const cm_grid_axis *list = cm_part_list(p, axis);
+    return list ? list->n : cm_ceil_div(p->shape[axis], p->layout.chunk[axis]);
 }
 
-void cm_unit_pad(const cm_part *p, void *tile)
+void cm_unit_pad(const cm_part *part, const int64_t *coord, void *tile)
 {
+    cm_part room;
+    const cm_part *p = cm_part_of_chunk(part, coord, &room);
     int64_t dense[CM_MAX_DIMS];
     cm_strides_c(p->ndim, p->layout.chunk, p->dtype.size, dense);
     cm_nd_fill(p->ndim, p->layout.chunk, p->dtype.size, tile, dense, cm_zarr_array_fill(p->target));
@@ -209,8 +212,10 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
     int64_t coord[CM_MAX_DIMS];
     coordinate(p->ndim, index, u->chunk_lo, u->chunk_n, coord);
     int r = 0;
-    if (!cm_unit_skips_fill(u->save, p) || !only_fill(p, tile))
-        r = cm_unit_encode(p, u->save->ctx, w->workspaces[worker], tile, &e, &extra, err);
+    cm_part room;
+    const cm_part *own = cm_part_of_chunk(p, coord, &room);
+    if (!cm_unit_skips_fill(u->save, p) || !only_fill(own, tile))
+        r = cm_unit_encode(own, u->save->ctx, w->workspaces[worker], tile, &e, &extra, err);
     if (!r && e.data && !p->layout.sharded) {
         cm_iov iov = {e.data, e.nbytes};
         r = put(w, coord, &iov, 1, err);
@@ -223,7 +228,7 @@ static int do_chunk(void *arg, int64_t index, int worker, cm_error *err)
         w->chunks[index] = (cm_encoded){to, e.nbytes};
     }
     cm_unit_release(u->save->ctx, w->workspaces[worker], extra);
-    cm_tally_progress(u->save, u->tally, (int64_t)(chunk_nelem(p) * p->dtype.size));
+    cm_tally_progress(u->save, u->tally, (int64_t)(chunk_nelem(own) * p->dtype.size));
     return r ? cm_unit_name_error(u->save, p, coord, err) : 0;
 }
 

@@ -23,6 +23,7 @@
 #define CM_FORMAT_ZARR_WRITE_H
 
 #include "array/chunked.h"
+#include "array/grid.h"
 #include "chunkmill/dataset.h"
 #include "codec/codec.h"
 #include "store/store.h"
@@ -38,10 +39,12 @@ typedef struct cm_zarr_array_spec {
     const int64_t *shape;
     cm_chain *chain; /* ref'd. chain->shape is the shape of one stored object: the chunk's, or for a
                         sharding chain the shard's; lengths >= 1, may exceed the shape */
-    const void *fill; /* v3: the array's fill_value, one native cell, copied; NULL chooses: the
-                         `_FillValue` attribute if it is a value of dtype, else NaN for floats, 0,
-                         false, "". Pass cm_array_fill() of a source that is itself a
-                         Zarr v3 array, else NULL. v2: ignored, since there `_FillValue` decides */
+    const cm_grid *grid; /* v3: chunks of different lengths, borrowed; chain is that of the
+                            largest, and all are described alike. NULL: regular */
+    const void *fill;    /* v3: the array's fill_value, one native cell, copied; NULL chooses: the
+                            `_FillValue` attribute if it is a value of dtype, else NaN for floats, 0,
+                            false, "". Pass cm_array_fill() of a source that is itself a
+                            Zarr v3 array, else NULL. v2: ignored, since there `_FillValue` decides */
     const char *const *dimensions;  /* ndim names, NULL where unnamed; NULL: no names at all */
     const cm_attribute *attributes; /* copied; with `_FillValue`, without dimension names */
     size_t nattributes;
@@ -64,8 +67,9 @@ int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attri
                              size_t nattributes, cm_error *err);
 
 /* Add an array. *out is borrowed from the writer and may be NULL. Raises CM_EINVAL, CM_EEXIST as
- * add_group, and for a second node where the root is an array; CM_EUNSUP with the variable's path for what the format cannot say exactly: CM_BYTES;
- * in v2 sharding, a transpose other than a full reversal, a codec without numcodecs id, a
+ * add_group, and for a second node where the root is an array; CM_EUNSUP with the variable's path
+ * for what the format cannot say exactly: CM_BYTES; in v2 sharding, a transpose other than a full
+ * reversal, a codec without numcodecs id, a
  * `_FillValue` that is not a value of the array's type. */
 int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, cm_zarr_array **out,
                              cm_error *err);

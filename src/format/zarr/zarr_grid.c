@@ -19,12 +19,6 @@
 
 enum { MAX_SHAPES = 4096, MAX_CHUNKS = 1 << 22 };
 
-static int by_length(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 typedef struct edges {
     int64_t *items;
     size_t n, capacity;
@@ -73,36 +67,6 @@ static int parse_list(const cm_json *v, int axis, int64_t length, edges *e, cm_e
     return r;
 }
 
-/* The lengths that occur, and which each chunk has. */
-static int classify(cm_grid_axis *a, const edges *e, int64_t length, cm_error *err)
-{
-    int64_t *sorted = cm_memdup(e->items, e->n * sizeof *sorted, err);
-    size_t kinds = 0;
-    if (!sorted)
-        return CM_ENOMEM;
-    qsort(sorted, e->n, sizeof *sorted, by_length);
-    for (size_t i = 0; i < e->n; i++)
-        if (kinds == 0 || sorted[kinds - 1] != sorted[i])
-            sorted[kinds++] = sorted[i];
-    a->n = (int64_t)e->n;
-    a->lengths = sorted;
-    a->nlengths = (uint32_t)kinds;
-    if (kinds == 1) {
-        a->size = sorted[0];
-        return 0;
-    }
-    a->cuts = cm_calloc(e->n + 1, sizeof *a->cuts, err);
-    a->kinds = a->cuts ? cm_calloc(e->n, sizeof *a->kinds, err) : NULL;
-    if (!a->kinds)
-        return CM_ENOMEM;
-    for (size_t i = 0; i < e->n; i++) {
-        const int64_t *found = bsearch(&e->items[i], sorted, kinds, sizeof *sorted, by_length);
-        a->kinds[i] = (uint32_t)(found - sorted);
-        a->cuts[i + 1] = i + 1 < e->n ? a->cuts[i] + e->items[i] : length;
-    }
-    return 0;
-}
-
 static int parse_axis(const cm_json *v, int axis, int64_t length, cm_grid_axis *a, cm_error *err)
 {
     edges e = {0};
@@ -123,7 +87,7 @@ static int parse_axis(const cm_json *v, int axis, int64_t length, cm_grid_axis *
         a->size = 1;
         a->nlengths = 1;
     } else if (r == 0) {
-        r = classify(a, &e, length, err);
+        r = cm_grid_axis_list(a, e.items, e.n, length, err);
     }
     free(e.items);
     return r;

@@ -165,6 +165,20 @@ static char separator_of(const cm_zarr_array *a, const cm_zarr_array_spec *spec)
     return spec->separator ? spec->separator : a->format == 3 ? '/' : '.';
 }
 
+/* "regular", or "rectilinear" with its lengths (zarr-extensions, chunk-grids/rectilinear). */
+static cm_json *grid_of(cm_json_doc *doc, const cm_zarr_array_spec *spec)
+{
+    if (!spec->grid)
+        return named(doc, "regular", "chunk_shape", lengths(doc, spec->ndim, spec->chain->shape));
+    cm_json *v = cm_json_new_object(doc), *config = cm_json_new_object(doc);
+    if (!v || !config || cm_json_set_string(doc, v, "name", "rectilinear") ||
+        cm_json_set_string(doc, config, "kind", "inline") ||
+        cm_json_set(doc, config, "chunk_shapes", cm_grid_describe(spec->grid, doc)) ||
+        cm_json_set(doc, v, "configuration", config))
+        return NULL;
+    return v;
+}
+
 /* ---- v3 -------------------------------------------------------------------------------------- */
 
 static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_spec *spec,
@@ -189,9 +203,7 @@ static int describe_v3(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
         attributes = NULL;
     if (!v || cm_json_set(doc, v, "shape", lengths(doc, spec->ndim, spec->shape)) ||
         cm_json_set(doc, v, "data_type", type) ||
-        cm_json_set(
-            doc, v, "chunk_grid",
-            named(doc, "regular", "chunk_shape", lengths(doc, spec->ndim, spec->chain->shape))) ||
+        cm_json_set(doc, v, "chunk_grid", grid_of(doc, spec)) ||
         cm_json_set(doc, v, "chunk_key_encoding",
                     named(doc, "default", "separator", cm_json_new_string(doc, separator))) ||
         cm_json_set(doc, v, "fill_value", fill) ||
@@ -278,6 +290,8 @@ static int describe_v2(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_array_s
     cm_json *zattrs = cm_zarr_attributes_describe(doc, spec->attributes, spec->nattributes);
     if (spec->chain->a2b == CM_A2B_SHARDING)
         return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no shards");
+    if (spec->grid)
+        return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no chunks of different lengths");
     if (!order[0])
         return cm_error_set(err, CM_EUNSUP, "Zarr v2 has no transpose but the full reversal");
     int r = fill_v2(a, doc, spec, &fill, err);
@@ -349,6 +363,8 @@ int cm_zarr_array_describe(cm_zarr_array *a, cm_json_doc *doc, const cm_zarr_arr
         return cm_error_set(err, CM_EINVAL, "separator '%c' is neither '.' nor '/'",
                             spec->separator);
     int r = check_shuffles(chain, a->format, err);
+    for (size_t i = 0; spec->grid && i < spec->grid->nchains && !r; i++)
+        r = check_shuffles(spec->grid->chains[i], a->format, err);
     if (r)
         return r;
     return a->format == 3 ? describe_v3(a, doc, spec, err) : describe_v2(a, doc, spec, err);
