@@ -7,6 +7,7 @@ The comparison is test_hdf5_oracle.py's: every cell of every dataset, and what m
 named. Values depend on their position. Exit status 77 when the libraries are missing.
 """
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -476,6 +477,41 @@ def sparse_indexes(tmp):
     read_back(path, names)
     read_back(f"{tmp}/old.h5", ["/old"])
     support.listed("hdf5-other", "chunk indexes of millions of chunks, few of them written", "h5py")
+
+
+@test
+def large_numbers(tmp):
+    """65,536 chunks and one more in every index, groups of 100,000 members old and new, chunks larger than the data."""
+    for libver in ("earliest", ("v110", "v110")):
+        path, names = f"{tmp}/large_{libver[0]}.h5", []
+        with h5py.File(path, "w", libver=libver) as h:
+            for n in (65536, 65537):
+                for name, maxshape, more in (("fixed", None, {}), ("growing", (None,), {}), ("gzip", None, {"compression": "gzip"})):
+                    d = h.create_dataset(f"{name}_{n}", data=oracle.values((n,), "<i2"), chunks=(1,), maxshape=maxshape, **more)
+                    names.append(d.name)
+            d = h.create_dataset("square", data=oracle.values((256, 256), ">i4"), chunks=(1, 1), maxshape=(None, None))
+            names.append(d.name)
+            for order in "<>":
+                for name, maxshape, chunks in (("one", (None, 3), (64, 3)), ("both", (None, None), (64, 8))):
+                    d = h.create_dataset(f"larger_{name}_{oracle.label(order + 'f4')}", data=oracle.values((5, 3), f"{order}f4"), chunks=chunks,
+                                         maxshape=maxshape, compression="gzip", fillvalue=3)
+                    names.append(d.name)
+        read_back(path, names)
+    support.listed("hdf5-other", "65,536 chunks and one more, in every index", "h5py")
+    for libver in ("earliest", "latest"):
+        path = f"{tmp}/members_{libver}.h5"
+        with h5py.File(path, "w", libver=libver) as h:
+            g = h.create_group("wide")
+            some = [h.create_dataset(f"x{k}", data=np.int32(k * 7919)) for k in range(7)]
+            for k in range(100000):
+                g[f"m{k * 7919 % 100000:05}"] = some[k % 7]
+        p = oracle.dump(path, "--format", "hdf5", "--no-values")
+        mine = {json.loads(line).get("path") for line in p.stdout.decode().splitlines()}
+        check({k for k in mine if k and k.startswith("/wide/")} == {f"/wide/m{k:05}" for k in range(100000)}, f"{path}: {len(mine)}")
+        for k in (0, 1, 49999, 99998, 99999):
+            raw = oracle.dump(path, "--format", "hdf5", "--raw", f"/wide/m{k * 7919 % 100000:05}").stdout
+            check(raw == np.int32(k % 7 * 7919).tobytes(), f"{path}: {k}: {raw}")
+    support.listed("hdf5-other", "groups of 100,000 members, old and new", "h5py")
 
 
 @test
