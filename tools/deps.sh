@@ -60,7 +60,7 @@ look() {
     want libbz2-dev header bzlib.h
     want liblzma-dev module liblzma
     want libblosc-dev header blosc.h
-    want libaec-dev header szlib.h
+    want libaec-dev header libaec.h
     if [ "$1" = demo ]; then
         want python3-venv python_has_pip
     fi

@@ -75,11 +75,6 @@ int64_t cm_grid_begin(const cm_grid_axis *axis, int64_t i)
     return axis->size ? i * axis->size : axis->cuts[i];
 }
 
-int64_t cm_grid_length(const cm_grid_axis *axis, int64_t i)
-{
-    return axis->size ? axis->size : axis->lengths[axis->kinds[i]];
-}
-
 const cm_chain *cm_grid_chain(const cm_grid *g, const int64_t *coord)
 {
     size_t at = 0;
@@ -97,6 +92,11 @@ void cm_grid_combination(const cm_grid *g, size_t i, int64_t *shape)
         shape[k] = axis->size ? axis->size : axis->lengths[i % axis->nlengths];
         i /= axis->nlengths;
     }
+}
+
+int64_t cm_grid_length(const cm_grid_axis *axis, int64_t i)
+{
+    return axis->size ? axis->size : axis->lengths[axis->kinds[i]];
 }
 
 /* What an axis's chunks i and on have in common: how many are as long as chunk i. */

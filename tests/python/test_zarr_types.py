@@ -154,6 +154,20 @@ def test_times_of_zarr_python(tmp_path):
         assert raw(path) == native(a)
 
 
+@pytest.mark.parametrize("dtype", ("M8[ns]", "m8[25s]", ">M8[D]"))
+def test_times_without_a_fill_value(tmp_path, dtype):
+    """zarr-python leaves out chunks of NaT, although v2's fill_value is null."""
+    a = times("<" + dtype.lstrip(">")).astype(dtype)
+    a[CHUNK : 2 * CHUNK] = "NaT"
+    group = zarr.open_group(tmp_path / "s", mode="w", zarr_format=2)
+    group.create_array("a", shape=a.shape, chunks=(CHUNK,), dtype=a.dtype, fill_value=None)[:] = a
+    assert not (tmp_path / "s" / "a" / "1").exists()
+    assert raw(tmp_path / "s") == native(a)
+    for version in (2, 3):
+        rechunk(tmp_path / "s", tmp_path / str(version), version, "--empty-chunks", "skip")
+        assert native(zarr.open_array(tmp_path / str(version) / "a", mode="r")[:]) == native(a)
+
+
 # ---- bytes -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("version", (2, 3))

@@ -79,12 +79,6 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
  * after a failure. Raises what the store's put raises, CM_ENOMEM. */
 int cm_zarr_writer_finish(cm_zarr_writer *w, cm_error *err);
 
-size_t cm_zarr_writer_narrays(const cm_zarr_writer *w);
-cm_zarr_array *cm_zarr_writer_array(const cm_zarr_writer *w, size_t i); /* in order of adding */
-
-const char *cm_zarr_array_path(const cm_zarr_array *a);       /* "/a/b/tas" */
-const char *cm_zarr_array_key_prefix(const cm_zarr_array *a); /* "PREFIX/a/b/tas", no '/' at ends */
-
 /* The key in the store of the object at grid coordinate coord (ndim values), 1024 bytes. */
 int cm_zarr_array_key(const cm_zarr_array *a, const int64_t *coord, char *key, cm_error *err);
 
@@ -96,7 +90,7 @@ const void *cm_zarr_array_fill(const cm_zarr_array *a);
 bool cm_zarr_array_may_skip_fill(const cm_zarr_array *a);
 
 /* The array's own document (v3 zarr.json, v2 .zarray), and in v2 its attributes (.zattrs; NULL in
- * v3): final from add_array on. For fingerprints. */
+ * v3): final from add_array on. For tests. */
 const cm_json *cm_zarr_array_document(const cm_zarr_array *a);
 const cm_json *cm_zarr_array_zattrs(const cm_zarr_array *a);
 

@@ -17,6 +17,7 @@
  */
 #include <string.h>
 
+#include "base/memory.h"
 #include "format/zarr/zarr_private.h"
 
 static bool are_names(const cm_json *v, int ndim)
@@ -128,6 +129,21 @@ static int mend_shuffle(const cm_zarr_meta *m, const cm_json **filters, const cm
     return 0;
 }
 
+/* "fill_value": null. zarr-python 3 reads chunks that are absent as the type's default, and leaves
+ * out chunks that hold nothing else: zeros, but NaT of times. The specification lets them be
+ * anything. */
+static int no_fill(cm_zarr_meta *m, cm_error *err)
+{
+    const int64_t nat = INT64_MIN;
+    if (!cm_kind_is_time(m->type.dtype.kind))
+        return 0;
+    m->cell_other = cm_calloc(1, sizeof nat, err);
+    if (!m->cell_other)
+        return CM_ENOMEM;
+    memcpy(m->cell_other, &nat, sizeof nat);
+    return 0;
+}
+
 static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
 {
     const char *order = cm_json_string(cm_json_get(zarray, "order"));
@@ -148,7 +164,8 @@ static int parse_cells(const cm_json *zarray, cm_zarr_meta *m, cm_error *err)
     m->separator = s ? *s : '.';
     m->separator_given = s != NULL;
     const cm_json *fill = cm_json_get(zarray, "fill_value");
-    if (!cm_json_is(fill, CM_JSON_NULL) && (r = cm_zarr_meta_fill(fill, 2, m, err)))
+    r = cm_json_is(fill, CM_JSON_NULL) ? no_fill(m, err) : cm_zarr_meta_fill(fill, 2, m, err);
+    if (r)
         return r;
     r = mend_shuffle(m, &filters, &compressor, &mended, err);
     if (r == 0)
