@@ -571,7 +571,7 @@ static void context_slot_is_made_once(void)
 typedef struct heard {
     int reports, lines, inside, overlap;
     int64_t done, total, backwards;
-    char variable[64], line[64];
+    char variable[64], counted[16], line[64];
 } heard;
 
 static void hear_progress(void *user, const cm_progress *p)
@@ -583,6 +583,7 @@ static void hear_progress(void *user, const cm_progress *p)
     h->done = p->done;
     h->total = p->total;
     snprintf(h->variable, sizeof h->variable, "%s", p->variable);
+    snprintf(h->counted, sizeof h->counted, "%s", p->counted ? p->counted : "bytes");
     h->inside--;
 }
 
@@ -624,6 +625,14 @@ static void progress_and_log_are_heard(void)
     TAP_EQ(h.backwards, 0);
     TAP_OK(h.reports >= 2 && h.reports < 30);
     TAP_STR(h.variable, "/tas");
+    TAP_STR(h.counted, "bytes");
+    cm_context_progress_count(ctx, "open", "", "files", 2000);
+    TAP_STR(h.counted, "bytes"); /* work that is over in a moment says nothing at first */
+    h.done = 0;
+    TAP_EQ(cm_pool_for(cm_context_pool(ctx), ctx, 400, 4, add_progress, ctx, NULL), 0);
+    TAP_STR(h.counted, "files");
+    TAP_EQ(h.total, 2000);
+    TAP_EQ(h.done, 2000);
     cm_context_log(ctx, CM_LOG_INFO, "chunk %d", 17);
     TAP_STR(h.line, "chunk 17");
     cm_context_free(ctx);

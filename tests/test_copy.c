@@ -203,7 +203,7 @@ static void boxes(void)
             b.lo[k] = pick(-3, 5), b.n[k] = pick(0, 5);
         }
         int both = 0, in_a = 0, in_c = 0;
-        bool any = cm_box_intersect(&a, &b, &c), inside = true;
+        bool any = cm_box_intersect(&a, &b, &c);
         for (int64_t x = -5; x < 15; x++)
             for (int64_t y = -5; y < 15; y++) {
                 bool pa =
@@ -215,17 +215,12 @@ static void boxes(void)
                 in_a += pa;
                 both += pa && pb;
                 in_c += pc;
-                inside = inside && (!pa || pb);
                 TAP_OK(pc == (pa && pb));
             }
         TAP_EQ(any, both > 0);
         TAP_EQ(in_c, both);
         TAP_EQ(cm_box_nelem(&a), in_a);
         TAP_EQ(cm_box_empty(&a), in_a == 0);
-        if (in_a)
-            TAP_EQ(cm_box_inside(&a, &b), inside);
-        TAP_EQ(cm_box_equal(&a, &b),
-               a.lo[0] == b.lo[0] && a.lo[1] == b.lo[1] && a.n[0] == b.n[0] && a.n[1] == b.n[1]);
     }
     int64_t huge[3] = {INT64_MAX / 2, 3, 0}, strides[3], i[3] = {0}, n[3] = {2, 3, 2};
     TAP_EQ(cm_shape_nelem(3, huge), 0);

@@ -147,8 +147,6 @@ static void documents(void)
         "{\"endian\": \"little\"}}], \"attributes\": {\"units\": \"m\", \"_FillValue\": "
         "\"AAAAgB2vFUQ=\"}, \"dimension_names\": [\"y\", \"x\"], \"zarr_format\": 3, "
         "\"node_type\": \"array\", \"storage_transformers\": []}");
-    TAP_STR(cm_zarr_array_path(a), "/g/tas");
-    TAP_STR(cm_zarr_array_key_prefix(a), "out/g/tas");
     TAP_CALL(cm_zarr_array_key(a, (int64_t[]){2, 0}, key, &err), &err);
     TAP_STR(key, "out/g/tas/c/2/0");
     TAP_OK(cm_zarr_array_zattrs(a) == NULL);
@@ -164,8 +162,6 @@ static void documents(void)
             "{\"units\": \"m\", \"_ARRAY_DIMENSIONS\": [\"y\", \"x\"]}");
     TAP_CALL(cm_zarr_array_key(a, (int64_t[]){2, 0}, key, &err), &err);
     TAP_STR(key, "g/tas/2.0");
-    TAP_EQ(cm_zarr_writer_narrays(w), 1);
-    TAP_OK(cm_zarr_writer_array(w, 0) == a);
     cm_zarr_writer_free(w);
     cm_store_unref(&s->base);
 }
@@ -285,7 +281,6 @@ static void array_at_the_root(void)
         spy *s = new_spy();
         cm_zarr_writer *w = new_writer(&s->base, "p", format);
         TAP_CALL(add(w, &root, &a, &err), &err);
-        TAP_STR(cm_zarr_array_path(a), "/");
         TAP_CALL(cm_zarr_array_key(a, &(int64_t){1}, key, &err), &err);
         TAP_STR(key, format == 3 ? "p/c/1" : "p/1");
         TAP_EQ(add(w, &b, NULL, &err), CM_EEXIST);

@@ -24,9 +24,10 @@ typedef enum cm_log_level { CM_LOG_ERROR, CM_LOG_WARNING, CM_LOG_INFO, CM_LOG_DE
 
 /* What long work reports, at most about ten times a second. Counts are of the present stage. */
 typedef struct cm_progress {
-    const char *stage;    /* "read", "write", "spill", "diff"..., static */
+    const char *stage;    /* "open", "write", "diff"..., static */
     const char *variable; /* path of the array at work, or "" */
-    int64_t done, total;  /* cells' bytes, decoded */
+    int64_t done, total;  /* of what `counted` says */
+    const char *counted;  /* NULL: cells' bytes, decoded; else "files", "chunks"..., static */
     double seconds;       /* since the work began */
     uint64_t memory_now;  /* bytes taken from the budget */
     uint64_t memory_limit;

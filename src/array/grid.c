@@ -38,11 +38,6 @@ int64_t cm_grid_begin(const cm_grid_axis *axis, int64_t i)
     return axis->size ? i * axis->size : axis->cuts[i];
 }
 
-int64_t cm_grid_length(const cm_grid_axis *axis, int64_t i)
-{
-    return axis->size ? axis->size : axis->lengths[axis->kinds[i]];
-}
-
 const cm_chain *cm_grid_chain(const cm_grid *g, const int64_t *coord)
 {
     size_t at = 0;

@@ -29,10 +29,9 @@ typedef struct cm_grid {
 
 void cm_grid_free(cm_grid *g); /* NULL is legal */
 
-/* The chunk that cell x of the axis is in, where chunk i begins, how long it is. */
+/* The chunk that cell x of the axis is in, where chunk i begins. */
 int64_t cm_grid_find(const cm_grid_axis *axis, int64_t x);
 int64_t cm_grid_begin(const cm_grid_axis *axis, int64_t i);
-int64_t cm_grid_length(const cm_grid_axis *axis, int64_t i);
 
 /* The chain of the chunk with these grid coordinates. */
 const cm_chain *cm_grid_chain(const cm_grid *g, const int64_t *coord);

@@ -53,7 +53,7 @@ struct cm_context {
     pthread_mutex_t callback_lock; /* no two callbacks at once; guards stage, variable, began_ns */
     cm_progress_fn progress;
     void *progress_user;
-    const char *stage;
+    const char *stage, *counted;
     char variable[256];
     int64_t began_ns;
     _Atomic int64_t done, total, next_report_ns;
@@ -232,6 +232,7 @@ static void report(cm_context *ctx, int64_t now)
 {
     cm_progress p = {.stage = ctx->stage,
                      .variable = ctx->variable,
+                     .counted = ctx->counted,
                      .done = atomic_load(&ctx->done),
                      .total = atomic_load(&ctx->total),
                      .seconds = (double)(now - ctx->began_ns) * 1e-9,
@@ -240,20 +241,28 @@ static void report(cm_context *ctx, int64_t now)
     ctx->progress(ctx->progress_user, &p);
 }
 
-void cm_context_progress_begin(cm_context *ctx, const char *stage, const char *variable,
-                               int64_t total)
+void cm_context_progress_count(cm_context *ctx, const char *stage, const char *variable,
+                               const char *counted, int64_t total)
 {
     if (!ctx->progress)
         return;
     pthread_mutex_lock(&ctx->callback_lock);
     ctx->stage = stage;
+    ctx->counted = counted;
     snprintf(ctx->variable, sizeof ctx->variable, "%s", variable ? variable : "");
     ctx->began_ns = now_ns();
     atomic_store(&ctx->done, 0);
     atomic_store(&ctx->total, total);
     atomic_store(&ctx->next_report_ns, ctx->began_ns + report_every_ns);
-    report(ctx, ctx->began_ns);
+    if (!counted)
+        report(ctx, ctx->began_ns);
     pthread_mutex_unlock(&ctx->callback_lock);
+}
+
+void cm_context_progress_begin(cm_context *ctx, const char *stage, const char *variable,
+                               int64_t total)
+{
+    cm_context_progress_count(ctx, stage, variable, NULL, total);
 }
 
 void cm_context_progress_add(cm_context *ctx, int64_t done)

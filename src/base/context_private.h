@@ -29,9 +29,13 @@ int cm_context_check(const cm_context *ctx, cm_error *err);
 
 void cm_context_log(cm_context *ctx, cm_log_level level, const char *format, ...) CM_PRINTF(3, 4);
 
-/* Start a stage of total units (bytes of decoded cells), add to what is done, both cheap. */
+/* Start a stage of total bytes of decoded cells, or of so many things of another kind ("files";
+ * such a stage says nothing before it has lasted for a report's time); add to what is done. Cheap.
+ */
 void cm_context_progress_begin(cm_context *ctx, const char *stage, const char *variable,
                                int64_t total);
+void cm_context_progress_count(cm_context *ctx, const char *stage, const char *variable,
+                               const char *counted, int64_t total);
 void cm_context_progress_add(cm_context *ctx, int64_t done);
 
 #endif

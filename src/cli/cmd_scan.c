@@ -63,6 +63,7 @@ static int run(cm_cli *cli, cm_error *err)
     if (ret == 0)
         ret = cm_scan(cli->ctx, cm_cli_list_items(&sources.names), sources.names.n, cli->args.out,
                       &options, &stats, err);
+    cm_cli_progress_clear(&cli->progress);
     if (ret == 0) {
         double seconds = cm_cli_now() - cli->started;
         if (cli->args.json)

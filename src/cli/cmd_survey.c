@@ -214,6 +214,7 @@ static int run(cm_cli *cli, cm_error *err)
         choose(cli, schema ? cm_json_doc_root(schema) : NULL, &options);
         ret = cm_survey_files(cli->ctx, cm_cli_list_items(&sources.names), sources.names.n,
                               &options, &found, err);
+        cm_cli_progress_clear(&cli->progress);
     }
     if (ret == 0)
         ret = report(cli, cm_json_doc_root(found), err);

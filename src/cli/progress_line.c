@@ -2,8 +2,9 @@
  *
  * It is drawn only while standard error is a terminal and the program is in its foreground: a job
  * that was put into the background (Ctrl-Z, bg) must not draw over the shell. Rate and time left
- * are those of the present stage, since stages differ in speed. Calls come from the engine's
- * threads, about ten a second; the mutex keeps them apart from messages.
+ * are those of the present stage, since stages differ in speed. Opening a few files is over in a
+ * moment and draws nothing: a line that flickers tells nobody anything. Calls come from the
+ * engine's threads, about ten a second; the mutex keeps them apart from messages.
  */
 #include <stdio.h>
 #include <string.h>
@@ -60,15 +61,19 @@ void cm_cli_progress_print(cm_cli_progress *line, const char *text, size_t nbyte
     pthread_mutex_unlock(&line->mutex);
 }
 
-static uint64_t positive(int64_t v)
+static const char *amount(const cm_progress *p, double n, char *buf, size_t size)
 {
-    return v > 0 ? (uint64_t)v : 0;
+    n = n > 0 ? n : 0;
+    if (!p->counted)
+        return cm_cli_size_text((uint64_t)n, buf, size);
+    snprintf(buf, size, "%.0f", n);
+    return buf;
 }
 
 char *cm_cli_progress_text(const cm_cli_progress *line, const cm_progress *p, char *buf,
                            size_t size)
 {
-    char done[16], total[16], rate[16], now[16], limit[16], left[24] = "?";
+    char done[24], total[24], rate[24], now[16], limit[16], left[24] = "?";
     double seconds = p->seconds - line->stage_began;
     double speed = seconds > 0 ? (double)(p->done - line->stage_done) / seconds : 0;
     /* the total is planned: a little more may be done */
@@ -76,11 +81,11 @@ char *cm_cli_progress_text(const cm_cli_progress *line, const cm_progress *p, ch
     double share = p->total > 0 ? 100 * (double)finished / (double)p->total : 0;
     if (speed > 0 && p->total > 0)
         cm_cli_seconds_text((double)(p->total - finished) / speed, left, sizeof left);
-    snprintf(buf, size, "%s%s%s %3.0f%%  %s of %s  %s/s  %s left  memory %s of %s", p->stage,
+    snprintf(buf, size, "%s%s%s %3.0f%%  %s of %s%s%s  %s/s  %s left  memory %s of %s", p->stage,
              p->variable && p->variable[0] ? " " : "", p->variable ? p->variable : "", share,
-             cm_cli_size_text(positive(finished), done, sizeof done),
-             cm_cli_size_text(positive(p->total), total, sizeof total),
-             cm_cli_size_text(speed > 0 ? (uint64_t)speed : 0, rate, sizeof rate), left,
+             amount(p, (double)finished, done, sizeof done),
+             amount(p, (double)p->total, total, sizeof total), p->counted ? " " : "",
+             p->counted ? p->counted : "", amount(p, speed, rate, sizeof rate), left,
              cm_cli_size_text(p->memory_now, now, sizeof now),
              cm_cli_size_text(p->memory_limit, limit, sizeof limit));
     for (char *c = buf; *c; c++) /* a variable's name must not command the terminal */
@@ -98,7 +103,8 @@ void cm_cli_progress_report(void *user, const cm_progress *p)
         line->stage_began = p->seconds;
         line->stage_done = p->done;
     }
-    if (line->enabled && tcgetpgrp(STDERR_FILENO) == getpgrp()) {
+    bool brief = p->counted && !line->shown && p->seconds < 0.3;
+    if (line->enabled && !brief && tcgetpgrp(STDERR_FILENO) == getpgrp()) {
         struct winsize window;
         size_t width = 80;
         if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)

@@ -253,6 +253,7 @@ static int open_all(cm_cli *cli, const char *const *uris, size_t n, cm_dataset *
     if (options.cache && options.format)
         return cm_error_set(err, CM_EINVAL, "--cache and --format do not go together");
     int ret = cm_dataset_open_sources(cli->ctx, uris, n, &options, out, nout, &stats, err);
+    cm_cli_progress_clear(&cli->progress); /* what comes next may be output */
     if (ret == 0 && options.cache && cli->args.verbose)
         cm_cli_note(cli, "%zu of %zu files are in the cache", stats.cached,
                     stats.cached + stats.opened);
@@ -272,6 +273,7 @@ int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
     } else if (ret == 0) { /* scan tables of several files: the cube that they are */
         fill_join_options(&cli->args, &options);
         ret = cm_dataset_join(cli->ctx, opened, n, &options, out, err);
+        cm_cli_progress_clear(&cli->progress);
     }
     cm_sources_free(opened, n);
     if (ret < 0)
@@ -290,6 +292,7 @@ static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
     cm_join_options options;
     fill_join_options(&cli->args, &options);
     int ret = cm_dataset_join(cli->ctx, s->opened, s->nopened, &options, &s->joined, err);
+    cm_cli_progress_clear(&cli->progress);
     if (ret < 0)
         return ret;
     for (size_t i = 0; i < s->nopened; i++) { /* the joined one keeps what it needs */

@@ -70,20 +70,6 @@ int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, 
     return r;
 }
 
-bool cm_attributes_delete(cm_attributes *a, const char *name)
-{
-    int64_t at = number_of(a, name);
-    if (at < 0)
-        return false;
-    size_t i = (size_t)at;
-    free((char *)a->items[i].name);
-    memmove(a->items + i, a->items + i + 1, (--a->count - i) * sizeof *a->items);
-    /* Out of memory leaves the list without a table: slower, not wrong. */
-    if (a->names.nslots)
-        (void)index_names(a, NULL);
-    return true;
-}
-
 void cm_attributes_deinit(cm_attributes *a)
 {
     for (size_t i = 0; i < a->count; i++)
@@ -114,11 +100,6 @@ int cm_group_add_attribute(cm_group *g, const char *name, const cm_json *value, 
     return cm_attributes_set(&g->attributes, name, value, dtype, err);
 }
 
-bool cm_group_delete_attribute(cm_group *g, const char *name)
-{
-    return cm_attributes_delete(&g->attributes, name);
-}
-
 size_t cm_variable_nattributes(const cm_variable *v)
 {
     return v->attributes.count;
@@ -138,9 +119,4 @@ int cm_variable_add_attribute(cm_variable *v, const char *name, const cm_json *v
                               cm_dtype dtype, cm_error *err)
 {
     return cm_attributes_set(&v->attributes, name, value, dtype, err);
-}
-
-bool cm_variable_delete_attribute(cm_variable *v, const char *name)
-{
-    return cm_attributes_delete(&v->attributes, name);
 }

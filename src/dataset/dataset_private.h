@@ -85,8 +85,6 @@ int cm_group_add_attribute(cm_group *g, const char *name, const cm_json *value, 
                            cm_error *err);
 int cm_variable_add_attribute(cm_variable *v, const char *name, const cm_json *value,
                               cm_dtype dtype, cm_error *err);
-bool cm_variable_delete_attribute(cm_variable *v, const char *name);
-bool cm_group_delete_attribute(cm_group *g, const char *name);
 
 /* JSON value of n native cells of a numeric, bool or complex dtype (complex: [re, im]); one cell
  * gives a scalar when scalar is true. float32 as the double that equals it. NULL when out of
@@ -103,7 +101,6 @@ bool cm_cell_from_json(const cm_json *v, cm_dtype dtype, void *cell);
 const cm_attribute *cm_attributes_find(const cm_attributes *a, const char *name);
 int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, cm_dtype dtype,
                       cm_error *err);
-bool cm_attributes_delete(cm_attributes *a, const char *name);
 void cm_attributes_deinit(cm_attributes *a);
 void cm_variable_free(cm_variable *v);
 

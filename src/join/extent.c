@@ -221,6 +221,7 @@ static void take(cm_extent *e, const cm_number *x, int64_t index)
 typedef struct reading {
     cm_context *ctx;
     cm_extent *extents;
+    bool counts; /* of many files: progress is told */
 } reading;
 
 static int read_one(void *arg, int64_t index, int worker, cm_error *err)
@@ -249,6 +250,8 @@ static int read_one(void *arg, int64_t index, int worker, cm_error *err)
     }
     free(block);
     cm_numbers_close(numbers);
+    if (r->counts)
+        cm_context_progress_add(r->ctx, 1);
     return rc;
 }
 
@@ -297,8 +300,10 @@ static int gather(cm_dataset *const *datasets, size_t n, const cm_variable *coor
 int cm_extents_read(cm_context *ctx, cm_dataset *const *datasets, size_t n,
                     const cm_variable *coordinate, cm_extent *out, cm_error *err)
 {
-    reading r = {.ctx = ctx, .extents = out};
+    reading r = {.ctx = ctx, .extents = out, .counts = n > 1};
     int rc = gather(datasets, n, coordinate, out, err);
+    if (r.counts)
+        cm_context_progress_count(ctx, "read", coordinate->path, "files", (int64_t)n);
     if (rc == 0)
         rc = cm_pool_for(cm_context_pool(ctx), ctx, (int64_t)n,
                          cm_pool_size(cm_context_pool(ctx)) + 1, read_one, &r, err);

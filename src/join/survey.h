@@ -2,8 +2,8 @@
  *
  *   survey_keys.c    equal byte strings become equal numbers
  *   survey_values.c  the values of a static variable as a hash
- *   survey_form.c    a variable of a file -> the shape that it has: all that must agree, without
- * the file survey_read.c    one pass over the files, in parallel: open, take the shapes, close
+ *   survey_form.c    a variable of a file -> the shape that it has: all that must agree
+ *   survey_read.c    one pass over the files, in parallel: open, take the shapes, close
  *   survey_agree.c   which shapes join, by the functions that the join itself asks
  *   survey_order.c   which files follow each other: order, duplicates, overlaps, gaps
  *   save/survey*.c   which can be referred to, by the functions that write references; the report

@@ -186,13 +186,14 @@ static int read_one(void *arg, int64_t index, int worker, cm_error *err)
     if (rc == 0)
         rc = look_at_file(s, k, ds, &soft, &why);
     cm_dataset_free(ds);
-    if (rc == 0)
-        return 0;
-    if (ends_all(rc) || !soft || (rc == CM_ELIMIT && worker != CM_ALONE)) {
+    if (rc && (ends_all(rc) || !soft || (rc == CM_ELIMIT && worker != CM_ALONE))) {
         if (err)
             *err = why;
         return rc;
     }
+    cm_context_progress_add(s->ctx, 1);
+    if (rc == 0)
+        return 0;
     return keep_problem(&s->files[k], &why, err);
 }
 
@@ -239,6 +240,7 @@ static int ask_one(void *arg, int64_t index, int worker, cm_error *err)
     cm_error why;
     cm_error_clear(&why);
     (void)worker;
+    cm_context_progress_add(o->s->ctx, 1);
     if ((size_t)index <= o->first)
         return 0;
     int rc = cm_survey_open(o->s, (size_t)index, &ds, &why);
@@ -258,6 +260,7 @@ static int ask_others(void *user, cm_file_fn fn, void *arg, cm_error *err)
     cm_pool *pool = cm_context_pool(o.s->ctx);
     o.fn = fn;
     o.arg = arg;
+    cm_context_progress_count(o.s->ctx, "find the dimension", "", "files", (int64_t)o.s->n);
     return cm_pool_for(pool, o.s->ctx, (int64_t)o.s->n, cm_pool_size(pool) + 1, ask_one, &o, err);
 }
 
@@ -294,6 +297,7 @@ int cm_survey_read(cm_survey *s, cm_error *err)
 {
     cm_pool *pool = cm_context_pool(s->ctx);
     int rc = find_dimension(s, err);
+    cm_context_progress_count(s->ctx, "survey", "", "files", (int64_t)s->n);
     if (rc == 0)
         rc = cm_pool_for_fit(pool, s->ctx, (int64_t)s->n, cm_pool_size(pool) + 1, read_one, s, err);
     return rc;

@@ -48,26 +48,6 @@ bool cm_box_empty(const cm_box *a)
     return false;
 }
 
-bool cm_box_equal(const cm_box *a, const cm_box *b)
-{
-    if (a->ndim != b->ndim)
-        return false;
-    for (int k = 0; k < a->ndim; k++)
-        if (a->lo[k] != b->lo[k] || a->n[k] != b->n[k])
-            return false;
-    return true;
-}
-
-bool cm_box_inside(const cm_box *inner, const cm_box *outer)
-{
-    if (inner->ndim != outer->ndim)
-        return false;
-    for (int k = 0; k < inner->ndim; k++)
-        if (inner->lo[k] < outer->lo[k] || inner->lo[k] + inner->n[k] > outer->lo[k] + outer->n[k])
-            return false;
-    return true;
-}
-
 int64_t cm_box_nelem(const cm_box *a)
 {
     return cm_shape_nelem(a->ndim, a->n);

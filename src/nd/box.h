@@ -19,8 +19,6 @@ cm_box cm_box_make(int ndim, const int64_t *lo, const int64_t *n);
 /* *out = a and b; false (and *out undefined) when they share no cell. */
 bool cm_box_intersect(const cm_box *a, const cm_box *b, cm_box *out);
 bool cm_box_empty(const cm_box *a);
-bool cm_box_equal(const cm_box *a, const cm_box *b);
-bool cm_box_inside(const cm_box *inner, const cm_box *outer);
 
 /* Number of cells, -1 on overflow of int64_t (negative lengths are a bug). */
 int64_t cm_box_nelem(const cm_box *a);

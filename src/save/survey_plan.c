@@ -132,11 +132,11 @@ static int leave_out_unreadable(cm_survey_report *r, bool *in, cm_error *err)
     }
     if (n == 0)
         return 0;
-    snprintf(text, sizeof text, "%zu file%s cannot be read: mend, or leave out", n,
-             n == 1 ? "" : "s");
-    step t = begin(r, "leave out", text);
-    int rc = add_list(&t, "readable", in, err);
-    if (rc == 0)
+    snprintf(text, sizeof text, "%zu file%s cannot be read: mend%s", n, n == 1 ? "" : "s",
+             n < s->n ? ", or leave out" : "");
+    step t = begin(r, n < s->n ? "leave out" : "mend", text);
+    int rc = n < s->n ? add_list(&t, "readable", in, err) : 0;
+    if (rc == 0 && n < s->n)
         rc = command(&t, err, "chunkmill survey --files-from readable.txt");
     return rc ? rc : end(&t, err);
 }

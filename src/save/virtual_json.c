@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/context_private.h"
 #include "base/memory.h"
 #include "save/virtual.h"
 
@@ -176,8 +177,11 @@ static int put_part(writer *w, cm_virtual_part *p, cm_error *err)
         prefix.nbytes--;
         r = cm_buffer_append(&prefix, "/", 1, err);
     }
+    cm_context_progress_count(w->v->ctx, "write", p->variable->path, "references", p->nchunks);
     for (int64_t i = 0; i < p->nchunks && r == 0; i++) {
         cm_reference ref;
+        if (i % 1024 == 1023)
+            cm_context_progress_add(w->v->ctx, 1024);
         r = cm_virtual_reference(w->v, p, i, &w->bytes, &ref, err);
         if (r || ref.kind == CM_REFERENCE_NONE)
             continue;

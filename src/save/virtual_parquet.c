@@ -161,7 +161,9 @@ static int put_part(gather *g, cm_virtual_part *p, cm_error *err)
 {
     int64_t size = g->record_size, nfiles = cm_ceil_div(p->nchunks, size), kept = unchanged(g, p);
     int r = 0;
+    cm_context_progress_count(g->v->ctx, "write", p->variable->path, "files of references", nfiles);
     for (int64_t k = 0; k < nfiles && r == 0; k++) {
+        cm_context_progress_add(g->v->ctx, 1);
         if (k < kept && link_file(g, p->variable->path, k)) {
             g->v->nkept++;
             continue;

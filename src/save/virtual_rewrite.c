@@ -1,7 +1,7 @@
 /* save/virtual_rewrite.c: chunks that references cannot say, written natively beside them.
  *
- *     cube.json            "tas/7.0.0": ["file:///m/cube.json-1a2b3c4d.tas.5e6f.chunks", 81920,
- * 4096] m/cube.json-....tas.5e6f.chunks        chunk | chunk | chunk ...
+ *     cube.json                         "tas/7.0.0": ["file:///m/cube.json-...chunks", 81920, 4096]
+ *     m/cube.json-1a2b.tas.5e6f.chunks  chunk | chunk | chunk ...
  *
  * One file for each variable that has such chunks. They are read through the variable's own array,
  * so they are the cells that a copy would have, and encoded by the chain that all its chunks have.
@@ -54,6 +54,7 @@ typedef struct batch {
     cm_virtual_part *p;
     cm_part part; /* what encoding wants to know */
     int64_t next; /* the first chunk that was not looked at */
+    int64_t told; /* as progress, of these */
     item *items;
     size_t n, room;
     uint64_t each; /* memory of one item */
@@ -171,6 +172,8 @@ static int run_batch(batch *b, cm_write_fn write, void *to, cm_error *err)
     r = cm_pool_for_fit(cm_context_pool(ctx), ctx, (int64_t)b->n, b->workers, do_item, b, err);
     if (r == 0)
         r = write_out(b, write, to, err);
+    cm_context_progress_add(ctx, b->next - b->told);
+    b->told = b->next;
     for (size_t i = 0; i < b->n; i++)
         free(b->items[i].data);
     b->n = 0;
@@ -282,6 +285,7 @@ static int rewrite_part(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     char *key = NULL;
     cm_buffer_init(&b.bytes, (size_t)1 << 32);
     int r = measure(&b, err);
+    cm_context_progress_count(v->ctx, "rewrite", p->variable->path, "chunks", p->nchunks);
     if (r == 0)
         r = gather(&b, err);
     if (r || b.n == 0)

@@ -64,6 +64,7 @@ static int load_tables(void *arg, int64_t k, int worker, cm_error *err)
             else
                 (void)cm_chunked_locate(s->leaf, zero, &at, NULL);
         }
+    cm_context_progress_add(v->ctx, 1);
     return cm_context_check(v->ctx, err);
 }
 
@@ -72,6 +73,7 @@ static int load_all_tables(cm_virtual *v, cm_error *err)
     size_t n = 0;
     for (size_t i = 0; i < v->nparts; i++)
         n = v->parts[i].nsegments > n ? v->parts[i].nsegments : n;
+    cm_context_progress_count(v->ctx, "chunk indexes", "", "files", (int64_t)n);
     int r = cm_pool_for(cm_context_pool(v->ctx), v->ctx, (int64_t)n, cm_context_threads(v->ctx),
                         load_tables, v, err);
     for (size_t i = 0; i < v->nparts && r == 0; i++)

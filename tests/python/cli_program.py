@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, find_program
 
-COMMANDS = ["info", "values", "scan", "rechunk", "virtualize", "diff", "verify", "help"]
+COMMANDS = ["info", "values", "scan", "survey", "rechunk", "virtualize", "diff", "verify", "help"]
 
 
 def program():

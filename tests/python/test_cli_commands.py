@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -653,6 +654,21 @@ def test_progress_line(big, tmp_path):
     said, status = on_a_terminal([*SLOW, "--no-progress", "--color=never"], tmp_path, 1.0)
     assert status == 130 and "\033" not in said and "% " not in said
     assert sorted(os.listdir(tmp_path)) == ["big.zarr"]
+
+
+@pytest.mark.parametrize("words", [["survey"], ["scan", "--out", "all.tables"]], ids=["survey", "scan"])
+def test_progress_line_of_many_files(demo, tmp_path, words):
+    """Files are counted, and Ctrl-C leaves nothing behind."""
+    (tmp_path / "files").mkdir()
+    shutil.copy(demo / "tas_2001.nc", tmp_path / "files" / "0.nc")
+    for i in range(1, 20000):
+        os.link(tmp_path / "files" / "0.nc", tmp_path / "files" / f"{i}.nc")
+    (tmp_path / "list").write_text("".join(f"files/{i}.nc\n" for i in range(20000)))
+    said, status = on_a_terminal([*words, "--files-from", "list", "--threads", "1"], tmp_path, 0.9)
+    assert status == 130 and "interrupted" in said, said
+    drawn = re.findall(r"\r([^\r\n]*)\033\[K", said)
+    assert any(re.search(words[0] + r" +\d+%  \d+ of 20000 files  \d+/s  .* left  memory", line) for line in drawn), said
+    assert sorted(os.listdir(tmp_path)) == ["files", "list"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

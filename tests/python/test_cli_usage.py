@@ -269,7 +269,8 @@ def test_reader_that_goes_away_is_no_message():
 def test_random_arguments(tmp_path):
     """Any words: an ordinary exit status, one line of error, nothing on standard output."""
     rng = random.Random(choose_seed())
-    options = {c: [f"--{o}" for o in options_of(c) if o != "help"] for c in COMMANDS}
+    left_out = ("help", "cache", "lists", "write")  # a survey of files that are not there may write
+    options = {c: [f"--{o}" for o in options_of(c) if o not in left_out] for c in COMMANDS}
     odd = ["", "-", "--", "-q", "a=1", "a:b=1", "=", ":", ",", "\\,", "1e9", "-1", "0:1", "x.nc", "y" * 300,
            "auto:1MB", "ä\u0301", "2001/2002", "keep", "float32", "4GB", "."]
     for _ in range(250):
@@ -277,6 +278,8 @@ def test_random_arguments(tmp_path):
         words = [rng.choice(rng.choice([options[command], odd])) for _ in range(rng.randrange(7))]
         done = run(command, *words, cwd=tmp_path, stdin="")
         assert done.returncode in (2, 3, 5, 6), (command, words, done.returncode, done.stderr)
+        if command == "survey" and done.returncode == 3:
+            continue  # a file that cannot be opened is a finding
         assert done.stdout == "" or "--json" in words, (command, words)
         lines = [l for l in done.stderr.splitlines() if "memory at most" not in l]
         assert len(lines) == 1 and lines[0].startswith("chunkmill: "), (command, words, lines)

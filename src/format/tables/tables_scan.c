@@ -175,6 +175,7 @@ static int scan_one(void *arg, int64_t i, int worker, cm_error *err)
         r->carrier = ds;
     else
         cm_dataset_free(ds);
+    cm_context_progress_add(s->ctx, 1);
     return ret;
 }
 
@@ -225,12 +226,11 @@ static int produce(void *user, cm_write_fn write, void *to, cm_error *err)
     scanning *s = user;
     cm_tables_writer w;
     int ret = cm_tables_begin(&w, write, to, err);
-    cm_context_progress_begin(s->ctx, "scan", "", (int64_t)s->n);
+    cm_context_progress_count(s->ctx, "scan", "", "files", (int64_t)s->n);
     for (s->first = 0; s->first < s->n && ret == 0;) {
         size_t n = s->n - s->first < s->batch ? s->n - s->first : s->batch;
         ret = run_batch(s, n, &w, err);
         s->first += n;
-        cm_context_progress_add(s->ctx, (int64_t)n);
     }
     if (ret == 0)
         ret = cm_tables_end(&w, err);

@@ -41,10 +41,11 @@ static int open_one(void *arg, int64_t i, int worker, cm_error *err)
 {
     sources *s = arg;
     (void)worker;
-    if (s->cache)
-        return cm_tables_cache_dataset(s->cache, (size_t)i, s->uris[i], &s->opened[i],
-                                       &s->cached[i], err);
-    return cm_format_open(s->ctx, s->uris[i], s->format, &s->opened[i], err);
+    int ret = s->cache ? cm_tables_cache_dataset(s->cache, (size_t)i, s->uris[i], &s->opened[i],
+                                                 &s->cached[i], err)
+                       : cm_format_open(s->ctx, s->uris[i], s->format, &s->opened[i], err);
+    cm_context_progress_add(s->ctx, 1);
+    return ret;
 }
 
 static int expand_one(void *arg, int64_t i, int worker, cm_error *err)
@@ -107,6 +108,7 @@ int cm_dataset_open_sources(cm_context *ctx, const char *const *uris, size_t n,
     int ret = s.cached ? 0 : CM_ENOMEM;
     if (ret == 0 && options->cache && !options->format)
         ret = cm_tables_cache_open(ctx, options->cache, n, &s.cache, err);
+    cm_context_progress_count(ctx, "open", "", "files", (int64_t)n);
     if (ret == 0)
         ret = cm_pool_for(pool, ctx, (int64_t)n, cm_pool_size(pool) + 1, open_one, &s, err);
     if (ret == 0 && s.cache)

@@ -64,8 +64,9 @@ int cm_zarr_writer_add_group(cm_zarr_writer *w, const char *path, const cm_attri
                              size_t nattributes, cm_error *err);
 
 /* Add an array. *out is borrowed from the writer and may be NULL. Raises CM_EINVAL, CM_EEXIST as
- * add_group, and for a second node where the root is an array; CM_EUNSUP with the variable's path for what the format cannot say exactly: CM_BYTES;
- * in v2 sharding, a transpose other than a full reversal, a codec without numcodecs id, a
+ * add_group, and for a second node where the root is an array; CM_EUNSUP with the variable's path
+ * for what the format cannot say exactly: CM_BYTES; in v2 sharding, a transpose other than a full
+ * reversal, a codec without numcodecs id, a
  * `_FillValue` that is not a value of the array's type. */
 int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, cm_zarr_array **out,
                              cm_error *err);
@@ -74,12 +75,6 @@ int cm_zarr_writer_add_array(cm_zarr_writer *w, const cm_zarr_array_spec *spec, 
  * consolidated ones; last of all the root group's, which makes it a store. May be called again
  * after a failure. Raises what the store's put raises, CM_ENOMEM. */
 int cm_zarr_writer_finish(cm_zarr_writer *w, cm_error *err);
-
-size_t cm_zarr_writer_narrays(const cm_zarr_writer *w);
-cm_zarr_array *cm_zarr_writer_array(const cm_zarr_writer *w, size_t i); /* in order of adding */
-
-const char *cm_zarr_array_path(const cm_zarr_array *a);       /* "/a/b/tas" */
-const char *cm_zarr_array_key_prefix(const cm_zarr_array *a); /* "PREFIX/a/b/tas", no '/' at ends */
 
 /* The key in the store of the object at grid coordinate coord (ndim values), 1024 bytes. */
 int cm_zarr_array_key(const cm_zarr_array *a, const int64_t *coord, char *key, cm_error *err);
@@ -92,7 +87,7 @@ const void *cm_zarr_array_fill(const cm_zarr_array *a);
 bool cm_zarr_array_may_skip_fill(const cm_zarr_array *a);
 
 /* The array's own document (v3 zarr.json, v2 .zarray), and in v2 its attributes (.zattrs; NULL in
- * v3): final from add_array on. For fingerprints. */
+ * v3): final from add_array on. For tests. */
 const cm_json *cm_zarr_array_document(const cm_zarr_array *a);
 const cm_json *cm_zarr_array_zattrs(const cm_zarr_array *a);
 

@@ -399,26 +399,6 @@ int cm_zarr_writer_finish(cm_zarr_writer *w, cm_error *err)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-size_t cm_zarr_writer_narrays(const cm_zarr_writer *w)
-{
-    return w->narrays;
-}
-
-cm_zarr_array *cm_zarr_writer_array(const cm_zarr_writer *w, size_t i)
-{
-    return w->arrays[i];
-}
-
-const char *cm_zarr_array_path(const cm_zarr_array *a)
-{
-    return a->path;
-}
-
-const char *cm_zarr_array_key_prefix(const cm_zarr_array *a)
-{
-    return a->key_prefix;
-}
-
 int cm_zarr_array_key(const cm_zarr_array *a, const int64_t *coord, char *key, cm_error *err)
 {
     return cm_named_key(a->keys, coord, key, err);
