@@ -2,6 +2,8 @@
  *
  * Decoding is a sum: of integers modulo their size, so that nothing is lost; of floats one after
  * another in their own precision, as numpy.cumsum has it, where what does not come back is refused.
+ * Whether it does is seen without summing: if all numbers before came back, this one does when the
+ * one before plus the difference is it.
  * Integers that stay in their type are summed in registers (sum_kernels.c); others go by way of
  * int64.
  */
@@ -79,8 +81,7 @@ static bool encode_f32(const cm_filter *f, cm_filter_state *s, const uint8_t *sr
     float v[CM_FILTER_BLOCK + 1], d[CM_FILTER_BLOCK];
     v[0] = s->sum32;
     cm_elements_load_f32(&f->cells, src, n, v + 1);
-    for (size_t i = 0; i < n; i++)
-        d[i] = v[i + 1] - v[i];
+    s->proved = cm_steps_f32(v, n, d);
     s->sum32 = v[n];
     return cm_elements_store_f32(&f->stored, d, n, dst);
 }
@@ -102,8 +103,7 @@ static bool encode_f64(const cm_filter *f, cm_filter_state *s, const uint8_t *sr
     double v[CM_FILTER_BLOCK + 1], d[CM_FILTER_BLOCK];
     v[0] = s->sum64;
     cm_elements_load_f64(&f->cells, src, n, v + 1);
-    for (size_t i = 0; i < n; i++)
-        d[i] = v[i + 1] - v[i];
+    s->proved = cm_steps_f64(v, n, d);
     s->sum64 = v[n];
     return cm_elements_store_f64(&f->stored, d, n, dst);
 }

@@ -163,6 +163,16 @@ bool cm_alike(const int64_t *a, const int64_t *b, size_t n, int64_t mask)
     return RUN(alike, a, b, n, mask);
 }
 
+bool cm_steps_f32(const float *v, size_t n, float *d)
+{
+    return RUN(steps_f32, v, n, d);
+}
+
+bool cm_steps_f64(const double *v, size_t n, double *d)
+{
+    return RUN(steps_f64, v, n, d);
+}
+
 void cm_divide_add_f32(float *v, size_t n, float divisor, float summand)
 {
     RUN(divide_add_f32, v, n, divisor, summand);

@@ -115,6 +115,35 @@ LOOPS_FOR static bool LOOP(alike)(const int64_t *a, const int64_t *b, size_t n, 
     return !(differ & mask);
 }
 
+/* Steps from each number to the next; do they lead back to it, and is none a NaN? */
+LOOPS_FOR static bool LOOP(steps_f32)(const float *restrict v, size_t n, float *restrict d)
+{
+    uint32_t differ = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a, b;
+        d[i] = v[i + 1] - v[i];
+        float back = v[i] + d[i];
+        memcpy(&a, v + i + 1, sizeof a);
+        memcpy(&b, &back, sizeof b);
+        differ |= (a ^ b) | (uint32_t)(back != back);
+    }
+    return differ == 0;
+}
+
+LOOPS_FOR static bool LOOP(steps_f64)(const double *restrict v, size_t n, double *restrict d)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t a, b;
+        d[i] = v[i + 1] - v[i];
+        double back = v[i] + d[i];
+        memcpy(&a, v + i + 1, sizeof a);
+        memcpy(&b, &back, sizeof b);
+        differ |= (a ^ b) | (uint64_t)(back != back);
+    }
+    return differ == 0;
+}
+
 LOOPS_FOR static void LOOP(divide_add_f32)(float *v, size_t n, float divisor, float summand)
 {
     for (size_t i = 0; i < n; i++)

@@ -58,6 +58,11 @@ bool cm_narrow(cm_kind from, cm_kind to, const void *src, size_t n, void *dst);
 /* Are a[i] and b[i] the same in the bits of mask, for all i? */
 bool cm_alike(const int64_t *a, const int64_t *b, size_t n, int64_t mask);
 
+/* d[i] = v[i + 1] - v[i] for i < n. True when v[i] + d[i] is v[i + 1] to the bit for all, and no
+ * NaN. */
+bool cm_steps_f32(const float *v, size_t n, float *d);
+bool cm_steps_f64(const double *v, size_t n, double *d);
+
 /* In place: v / divisor + summand; (v - minus) * factor; the nearest integer, ties to even. Each
  * operation rounds. */
 void cm_divide_add_f32(float *v, size_t n, float divisor, float summand);

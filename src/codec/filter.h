@@ -16,6 +16,7 @@ typedef struct cm_filter_state {
     uint64_t sum;
     float sum32;
     double sum64;
+    bool proved; /* encode has seen by itself that the block comes back as it was */
 } cm_filter_state;
 
 typedef struct cm_filter cm_filter;

@@ -14,6 +14,7 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "format/recognise.h"
 #include "save/virtual.h"
 
 void cm_virtualize_options_init(cm_virtualize_options *options)
@@ -197,6 +198,25 @@ static int check_target(const char *target, const char *const *sources, size_t n
     return 0;
 }
 
+/* JSON replaces references only. The last name may be a file of data: DST was forgotten. */
+static int check_replaced(cm_virtual *v, const char *target, cm_error *err)
+{
+    struct stat st;
+    cm_recognised is = {.content = CM_CONTENT_OTHER};
+    const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
+    if (!v->options->overwrite || v->options->parquet || stat(path, &st) != 0)
+        return 0;
+    char *whole = realpath(path, NULL);
+    int r = whole && S_ISREG(st.st_mode) ? cm_recognise(v->files, whole + 1, &is, err) : 0;
+    free(whole);
+    if (r || is.content == CM_CONTENT_REFERENCES)
+        return r;
+    cm_error_set(err, CM_EEXIST, "exists and is no file of references");
+    cm_error_hint(err, "only references are replaced; was DST forgotten? chunkmill virtualize "
+                       "SRC... DST");
+    return CM_EEXIST;
+}
+
 /* Before anything is rewritten; what decides is the put at the end. */
 static int check_existing(const char *target, const cm_virtualize_options *options, cm_error *err)
 {
@@ -221,6 +241,8 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     if (r == 0)
         r = cm_store_open_local(ctx, "/", CM_DURABLE_NONE, &v.files, err);
     if (r == 0)
+        r = check_replaced(&v, target, err);
+    if (r == 0)
         r = cm_paths_new(v.files, &v.paths, err);
     if (r == 0)
         r = cm_paths_new(v.files, &v.directories, err);
@@ -243,7 +265,7 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
         *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences,
                                        v.ninline,         (int64_t)cm_paths_count(v.paths),
                                        v.nrewritten,      v.nkept};
-    if (r == CM_EEXIST)
+    if (r == CM_EEXIST && !v.options->overwrite)
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
         cm_error_object(err, target);

@@ -678,3 +678,23 @@ def test_stacked_netcdf3_and_zarr(tmp_path, ok):
     for form in FORMS:
         ok("virtualize", *mixed, tmp_path / form, "--stack", "member", "--no-inline", "--overwrite", "--materialize", tmp_path / "d")
         ok("diff", *mixed, tmp_path / form, "--stack", "member")
+
+
+@pytest.mark.parametrize("more", [["--overwrite"], ["--append", "time"]])
+def test_data_are_never_replaced(run, tmp_path, more):
+    """DST forgotten: the last file of a list is data, whatever --overwrite says."""
+    a, b = write(tmp_path / "a.nc", 0), write(tmp_path / "b.nc", 2)
+    before = open(b, "rb").read()
+    done = run("virtualize", a, b, "--references", "json", *more)
+    assert done.code == 5 and "no file of references" in done.err and "DST" in done.err
+    assert open(b, "rb").read() == before
+
+
+def test_no_records_are_not_missing(run, tmp_path):
+    """netCDF-C's files without records end before the begin of the second record variable."""
+    with netCDF4.Dataset(tmp_path / "z.nc", "w", format="NETCDF3_CLASSIC") as nc:
+        nc.createDimension("time", None)
+        nc.createVariable("time", "f8", ("time",))
+        nc.createVariable("v", "f8", ("time",))
+    done = run("virtualize", tmp_path / "z.nc", tmp_path / "z.json")
+    assert done.code == 0 and "truncated" not in done.err

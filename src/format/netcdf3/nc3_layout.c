@@ -166,6 +166,8 @@ int cm_nc3_layout(cm_nc3_header *h, uint64_t file_nbytes, cm_error *err)
     for (size_t i = 0; i < h->nvariables && ret == 0; i++) {
         uint64_t end = 0;
         ret = end_of(h, &h->variables[i], &end, err);
+        if (h->variables[i].record && h->nrecords == 0)
+            continue; /* nothing of it is there: netCDF-C's files end before its begin */
         if (end > h->needed_nbytes)
             h->needed_nbytes = end;
     }
