@@ -145,6 +145,11 @@ static bool left_out(const cm_codec *s, cm_dialect dialect)
 static int copy_stage(const cm_codec *s, cm_chain *to, cm_dialect dialect, cm_array_form *form,
                       cm_json_doc *doc, cm_error *err)
 {
+    if (!s->cls->describe) {
+        cm_error_set(err, CM_EUNSUP, "the codec %s can be read, but not be written", s->cls->name);
+        cm_error_hint(err, "choose another --codec");
+        return CM_EUNSUP;
+    }
     cm_json *j = s->cls->describe(s, doc, CM_ZARR3);
     cm_codec *copy;
     if (!j)

@@ -512,6 +512,17 @@ def test_info_of_variables_shorter_than_their_dimension(tmp_path):
     ok("diff", "a.nc", "a.zarr", cwd=tmp_path)
 
 
+def test_codecs_that_cannot_be_kept(tmp_path):
+    """What HDF5 has and Zarr has no word for is decoded only."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("v", data=np.arange(6000).reshape(60, 100), chunks=(30, 100), compression="lzf")
+    for chunks in ("v:60,100", "v:7,100"):
+        said = fails(3, "rechunk", "a.h5", "a.zarr", "--codec", "keep", "--chunks", chunks, cwd=tmp_path)
+        assert "/v: the codec lzf can be read, but not be written (choose another --codec)" in said
+    ok("rechunk", "a.h5", "a.zarr", cwd=tmp_path)
+
+
 @pytest.mark.parametrize("version", [2, 3])
 def test_lone_arrays_stay_lone(tmp_path, version):
     """A store that is an array becomes a store that is an array; its name is only the folder's."""
