@@ -13,7 +13,7 @@
  *                             blosc:zstd:3:shuffle, for strings zstd:3
  *
  * A spec is `[VAR:]part,part...` with parts `dim=n`, `n` (by position) or `auto[:SIZE]`; n is -1
- * for the whole axis, or for chunks a list of lengths (grid.c).
+ * for the whole axis, or for chunks a list of lengths (lengths.c).
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* save/save_private.h: the parts of a save and the files that hold them.
  *
  *   layout.c    options + source -> chunks, shards, codec of each variable
- *   grid.c      chunks of different lengths: their spelling; where units begin
+ *   lengths.c   chunks of different lengths: their spelling; where units begin
  *   axis.c      one axis: tiles over source chunks
  *   choose.c    chunks + memory -> mode and tile of each variable
  *   tasks.c     variables -> numbered tasks in batches; running them
@@ -101,7 +101,7 @@ int cm_layout_check_names(const cm_save *save, cm_error *err);
 /* After all layouts: say which options had no effect on any variable. */
 int cm_layout_warn(cm_save *save, cm_error *err);
 
-/* grid.c. Lengths as people write them, `31+28+31` or `31x3+28`: is this text such a list? */
+/* lengths.c. Lengths as people write them, `31+28+31` or `31x3+28`: is this text such a list? */
 bool cm_lengths_is_list(const char *text, size_t n);
 /* Into axis, whose cells are `length`; axis NULL: only look whether it is well written. Raises
  * CM_EINVAL also when the list does not end where the axis does. */

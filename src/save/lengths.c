@@ -1,4 +1,4 @@
-/* save/grid.c: targets whose chunks have different lengths along an axis.
+/* save/lengths.c: targets whose chunks have different lengths along an axis.
  *
  *     31+28+31     three chunks
  *     31x12+28     twelve of 31, one of 28: Zarr's own runs, [[31, 12], 28]
