@@ -16,6 +16,7 @@ typedef struct cm_tables_entry {
     const char *path; /* of the file, absolute */
     const char *uri;  /* as it was named */
     cm_object_version version;
+    uint64_t ctime_ns;       /* of a cache: the system's own time of change; 0: not recorded */
     uint64_t offset, nbytes; /* of the entry, in the file of tables */
     uint64_t unpacked;       /* bytes of it; equal to nbytes: it is not compressed */
     uint32_t crc;            /* CRC-32C of those nbytes */

@@ -195,8 +195,10 @@ static int put_result(scanning *s, cm_tables_writer *w, const result *r, cm_erro
     for (size_t i = 0; i < cm_tables_count(t) && ret == 0; i++) {
         void *bytes = NULL;
         ret = cm_tables_read(t, i, &bytes, err);
+        cm_tables_entry entry = *cm_tables_entry_at(t, i);
+        entry.ctime_ns = 0; /* of a cache: no other machine knows it */
         if (ret == 0)
-            ret = cm_tables_put(w, cm_tables_entry_at(t, i), bytes, err);
+            ret = cm_tables_put(w, &entry, bytes, err);
         if (ret == 0)
             count(s, cm_tables_entry_at(t, i));
         free(bytes);
