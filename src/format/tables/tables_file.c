@@ -18,7 +18,6 @@
 
 #include "array/workspace.h"
 #include "base/bytes.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "format/tables/tables_file.h"
 #include "format/tables/tables_layout.h"

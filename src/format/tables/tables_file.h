@@ -83,10 +83,6 @@ typedef struct cm_tables_place {
 int cm_tables_place_of(const char *uri, cm_tables_place *out, cm_error *err);
 void cm_tables_place_deinit(cm_tables_place *p);
 
-/* Open a file and make its entry. *out: the dataset, or NULL when the caller wants none. */
-int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
-                   cm_error *err);
-
 /* The entry of an opened file, compressed. */
 int cm_tables_make(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, const char *path,
                    cm_tables_item *item, cm_error *err);

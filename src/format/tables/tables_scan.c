@@ -114,8 +114,10 @@ int cm_tables_make(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     return ret;
 }
 
-int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
-                   cm_error *err)
+/* Open a file and make its entry. A file of tables needs none: *out is the dataset that carries
+ * them, else NULL. */
+static int scan_file(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
+                     cm_error *err)
 {
     cm_tables_place place;
     cm_tables_file file = {0};
@@ -141,7 +143,7 @@ int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_da
     cm_tables_place_deinit(&place);
     if (ret)
         cm_error_object(err, uri);
-    if (ret == 0 && out)
+    if (ret == 0 && cm_tables_carried(ds))
         *out = ds;
     else
         cm_dataset_free(ds);
@@ -169,13 +171,8 @@ static int scan_one(void *arg, int64_t i, int worker, cm_error *err)
 {
     scanning *s = arg;
     result *r = &s->results[i];
-    cm_dataset *ds = NULL;
     (void)worker;
-    int ret = cm_tables_scan(s->ctx, s->uris[s->first + (size_t)i], &r->item, &ds, err);
-    if (ret == 0 && cm_tables_carried(ds))
-        r->carrier = ds;
-    else
-        cm_dataset_free(ds);
+    int ret = scan_file(s->ctx, s->uris[s->first + (size_t)i], &r->item, &r->carrier, err);
     cm_context_progress_add(s->ctx, 1);
     return ret;
 }
