@@ -7,6 +7,11 @@
 static uint64_t seed;
 static cm_error err;
 
+static int decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem)
+{
+    return cm_vlen_decode(cm_dtype_of(CM_STRING, 0), src, nsrc, dst, nelem, &err);
+}
+
 static void strings_come_back(void)
 {
     uint64_t state = seed;
@@ -25,7 +30,7 @@ static void strings_come_back(void)
         size_t nbytes = cm_vlen_encoded_nbytes(in, n);
         uint8_t *bytes = malloc(nbytes);
         cm_vlen_encode(in, n, bytes);
-        TAP_CALL(cm_vlen_decode(bytes, nbytes, out, n, &err), &err);
+        TAP_CALL(decode(bytes, nbytes, out, n), &err);
         for (size_t i = 0; i < n; i++) {
             TAP_EQ(out[i].nbytes, in[i].nbytes);
             TAP_OK(memcmp(out[i].data, in[i].data, in[i].nbytes) == 0);
@@ -33,10 +38,10 @@ static void strings_come_back(void)
         for (size_t cut = 0; cut < nbytes; cut++) {
             uint8_t *part = malloc(cut ? cut : 1);
             memcpy(part, bytes, cut);
-            TAP_EQ(cm_vlen_decode(part, cut, out, n, &err), CM_EDATA);
+            TAP_EQ(decode(part, cut, out, n), CM_EDATA);
             free(part);
         }
-        TAP_EQ(cm_vlen_decode(bytes, nbytes, out, n + 1, &err), CM_EDATA);
+        TAP_EQ(decode(bytes, nbytes, out, n + 1), CM_EDATA);
         free(bytes);
         free(in);
         free(out);
@@ -46,14 +51,14 @@ static void strings_come_back(void)
 static void malformed_strings_are_errors(void)
 {
     cm_string out[2];
-    TAP_EQ(cm_vlen_decode("\1\0\0\0\1\0\0\0\xff", 9, out, 1, &err), CM_EDATA); /* not UTF-8 */
-    TAP_EQ(cm_vlen_decode("\1\0\0\0\1\0\0\0ab", 10, out, 1, &err), CM_EDATA);  /* left over */
-    TAP_EQ(cm_vlen_decode("\1\0\0\0\xff\xff\xff\xff"
-                          "a",
-                          9, out, 1, &err),
+    TAP_EQ(decode("\1\0\0\0\1\0\0\0\xff", 9, out, 1), CM_EDATA); /* not UTF-8 */
+    TAP_EQ(decode("\1\0\0\0\1\0\0\0ab", 10, out, 1), CM_EDATA);  /* left over */
+    TAP_EQ(decode("\1\0\0\0\xff\xff\xff\xff"
+                  "a",
+                  9, out, 1),
            CM_EDATA);
-    TAP_EQ(cm_vlen_decode("\2\0\0\0\1\0\0\0a", 9, out, 1, &err), CM_EDATA);
-    TAP_CALL(cm_vlen_decode("\1\0\0\0\1\0\0\0a", 9, out, 1, &err), &err);
+    TAP_EQ(decode("\2\0\0\0\1\0\0\0a", 9, out, 1), CM_EDATA);
+    TAP_CALL(decode("\1\0\0\0\1\0\0\0a", 9, out, 1), &err);
     const cm_string huge = {"", (size_t)1 << 32};
     TAP_OK(cm_vlen_encoded_nbytes(&huge, 1) == SIZE_MAX);
 }

@@ -41,9 +41,7 @@ static void numbers(void)
     cm_wire_init(&w, 1 << 20, &err);
     for (int i = 0; i < 2000; i++) {
         u[i] = i < 3 ? (uint64_t)i - 1 : draw_wide();
-        s[i] = i == 0   ? INT64_MIN
-               : i == 1 ? INT64_MAX
-                        : (int64_t)(draw_wide() - draw_wide());
+        s[i] = i == 0 ? INT64_MIN : i == 1 ? INT64_MAX : (int64_t)(draw_wide() - draw_wide());
         cm_wire_put_uint(&w, u[i]);
         cm_wire_put_int(&w, s[i]);
         cm_wire_put_bytes(&w, &u[i], (size_t)i % 9);
@@ -592,6 +590,7 @@ static void tables_files(void)
         e.version = (cm_object_version){draw_wide(), {draw_wide(), draw_wide(), 0}};
         e.crc = cm_crc32c(0, bytes, (size_t)e.nbytes);
         e.counts.chunks = (uint64_t)i;
+        e.ctime_ns = i % 3 ? (uint64_t)i << 55 : 0;
         TAP_CALL(cm_tables_put(&w, &e, bytes, &err), &err);
     }
     TAP_CALL(cm_tables_end(&w, &err), &err);
@@ -609,6 +608,7 @@ static void tables_files(void)
         TAP_STR(e->path, path);
         TAP_STR(e->uri, path + 6);
         TAP_EQ(e->counts.chunks, i);
+        TAP_OK(e->ctime_ns == (i % 3 ? (uint64_t)i << 55 : 0));
         TAP_CALL(cm_tables_read(t, (size_t)i, &got, &err), &err);
         TAP_OK(got && memcmp(got, bytes, (size_t)e->nbytes) == 0);
         free(got);

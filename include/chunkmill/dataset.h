@@ -44,10 +44,6 @@ typedef struct cm_dimension {
 CM_API int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dataset **out,
                            cm_error *err) CM_MUST_CHECK;
 
-/* The same for n names at once, on the context's threads; out has room for n. On failure, which is
- * that of the first name that failed, nothing is open and every out is NULL. */
-CM_API int cm_dataset_open_all(cm_context *ctx, const char *const *uris, size_t n,
-                               const char *format, cm_dataset **out, cm_error *err) CM_MUST_CHECK;
 CM_API void cm_dataset_free(cm_dataset *ds); /* NULL is legal */
 
 /* What it was opened from; for people. */

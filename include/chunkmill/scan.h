@@ -55,9 +55,10 @@ typedef struct cm_sources_stats {
     size_t opened; /* files that were opened themselves */
 } cm_sources_stats;
 
-/* cm_dataset_open_all of uris among which there may be tables, which stand for as many datasets as
- * they hold files, in their order. *out: *nout datasets, each the caller's, in memory that
- * cm_sources_free frees together with them. stats may be NULL. Raises what cm_dataset_open raises,
+/* cm_dataset_open of n uris, on the context's threads. Files of tables stand for as many datasets
+ * as they hold files, in their order. *out: *nout datasets, each the caller's, in memory that
+ * cm_sources_free frees together with them. On failure, which is that of the first uri that failed,
+ * nothing is open. stats may be NULL. Raises what cm_dataset_open raises,
  * CM_ECHANGED for a file that is another one than was scanned, CM_EINVAL for a cache that is
  * another kind of file. */
 CM_API int cm_dataset_open_sources(cm_context *ctx, const char *const *uris, size_t n,

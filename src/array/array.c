@@ -9,7 +9,8 @@
 #include "array/array_private.h"
 #include "base/memory.h"
 
-int cm_array_set_fill(cm_array *a, const void *fill, cm_error *err)
+/* dtype.size bytes; a string's bytes are copied. */
+static int set_fill(cm_array *a, const void *fill, cm_error *err)
 {
     size_t extra = 0;
     if (fill && cm_kind_is_vlen(a->dtype.kind))
@@ -51,7 +52,7 @@ int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
     }
     if (cm_shape_nelem(ndim, shape) < 0)
         return cm_error_set(err, CM_EUNSUP, "more than 2^63 cells");
-    if (cm_array_set_fill(a, fill, err))
+    if (set_fill(a, fill, err))
         return CM_ENOMEM;
     if (label && !(a->label = cm_strdup(label, err)))
         return CM_ENOMEM;

@@ -104,8 +104,6 @@ struct cm_array {
 int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
                   const int64_t *shape, const void *fill, const char *label, const char *path,
                   cm_error *err);
-/* Replace the fill value (dtype.size bytes; a string's bytes are copied). */
-int cm_array_set_fill(cm_array *a, const void *fill, cm_error *err);
 void cm_array_deinit(cm_array *a); /* what init made; the concrete free calls it, then free(a) */
 
 int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_sink *sink,

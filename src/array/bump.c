@@ -59,7 +59,7 @@ void cm_bump_reset(cm_bump *b)
     b->now = b->first;
 }
 
-void *cm_bump_alloc(cm_bump *b, size_t nbytes, cm_error *err)
+static void *take(cm_bump *b, size_t nbytes, cm_error *err)
 {
     nbytes = (nbytes + 7) & ~(size_t)7;
     if (b->now->nbytes - b->now->used < nbytes) {
@@ -76,7 +76,7 @@ void *cm_bump_alloc(cm_bump *b, size_t nbytes, cm_error *err)
 
 void *cm_bump_dup(cm_bump *b, const void *p, size_t nbytes, cm_error *err)
 {
-    void *q = cm_bump_alloc(b, nbytes, err);
+    void *q = take(b, nbytes, err);
     if (q && nbytes)
         memcpy(q, p, nbytes);
     return q;

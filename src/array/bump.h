@@ -10,8 +10,7 @@ typedef struct cm_bump cm_bump;
 
 cm_bump *cm_bump_new(cm_error *err);
 void cm_bump_free(cm_bump *b);
-void *cm_bump_alloc(cm_bump *b, size_t nbytes, cm_error *err); /* 8-byte aligned, not zeroed */
-void *cm_bump_dup(cm_bump *b, const void *p, size_t nbytes, cm_error *err);
+void *cm_bump_dup(cm_bump *b, const void *p, size_t nbytes, cm_error *err); /* 8-byte aligned */
 void cm_bump_reset(cm_bump *b); /* keeps the first slab */
 
 #endif

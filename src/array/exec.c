@@ -310,7 +310,7 @@ static int decode_vlen(const cm_sink *s, const cm_piece *p, cm_workspace *ws, co
         room += more;
     }
     if (!r)
-        r = cm_vlen_decode_as(p->chain->dtype, bytes, n, ws->decoded.data, nelem, err);
+        r = cm_vlen_decode(p->chain->dtype, bytes, n, ws->decoded.data, nelem, err);
     *out = ws->decoded.data;
     return r;
 }

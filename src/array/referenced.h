@@ -26,8 +26,4 @@ void cm_referenced_free(cm_referenced *t);
 
 uint64_t cm_referenced_ncells(const cm_table *t);
 
-/* What locate gives, of the entry as it is, without looking at the object: for converting and
- * listing. CM_AT_NOWHERE, _WHOLE, _RANGE (key is empty, *path says which) or _MEMORY. */
-void cm_referenced_entry(const cm_table *t, uint64_t index, cm_location *out, uint32_t *path);
-
 #endif

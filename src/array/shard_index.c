@@ -17,7 +17,6 @@
 
 #include "array/shard_index.h"
 #include "array/workspace.h"
-#include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "nd/copy.h"

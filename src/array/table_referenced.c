@@ -203,9 +203,10 @@ uint64_t cm_referenced_ncells(const cm_table *t)
     return ((const cm_referenced *)t)->ncells;
 }
 
-void cm_referenced_entry(const cm_table *base, uint64_t index, cm_location *out, uint32_t *path)
+/* The entry as it is, without looking at the object: nowhere, whole, a range (*path says of which),
+ * or in memory. */
+static void locate_entry(const cm_referenced *t, uint64_t index, cm_location *out, uint32_t *path)
 {
-    const cm_referenced *t = (const cm_referenced *)base;
     const entry *e = find(t, index);
     out->key[0] = 0;
     out->inline_data = NULL;
@@ -235,7 +236,7 @@ static int locate(const cm_table *base, const int64_t *coord, cm_location *out, 
     uint32_t path = 0;
     for (int i = 0; i < t->ndim; i++)
         index = index * (uint64_t)t->grid[i] + (uint64_t)coord[i];
-    cm_referenced_entry(base, index, out, &path);
+    locate_entry(t, index, out, &path);
     if (out->where != CM_AT_RANGE && out->where != CM_AT_WHOLE)
         return 0;
     const char *key;

@@ -91,10 +91,10 @@ static bool is_leap(cm_calendar c, int64_t y)
     return y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
 }
 
-static const int month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-int cm_calendar_month_days(cm_calendar c, int64_t year, int month)
+/* Of a year that exists. October 1582 of the standard calendar: 31, though ten of them do not. */
+static int days_in_month(cm_calendar c, int64_t year, int month)
 {
+    static const int month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (c == CM_360_DAY)
         return 30;
     return month_days[month - 1] + (month == 2 && is_leap(c, astronomical(c, year)));
@@ -149,7 +149,7 @@ static const int before_month[13] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273
 bool cm_calendar_day(cm_calendar c, int64_t year, int month, int day, int64_t *out)
 {
     if (year > CM_MAX_YEAR || year < -CM_MAX_YEAR || (year == 0 && lacks_year_zero(c)) ||
-        month < 1 || month > 12 || day < 1 || day > cm_calendar_month_days(c, year, month))
+        month < 1 || month > 12 || day < 1 || day > days_in_month(c, year, month))
         return false;
     int64_t y = astronomical(c, year);
     switch (c) {

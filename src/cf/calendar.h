@@ -40,10 +40,6 @@ typedef __int128 cm_instant;
 bool cm_calendar_named(const char *name, cm_calendar *out);
 const char *cm_calendar_name(cm_calendar c);
 
-/* Days in a month 1..12 of a year that exists. (October 1582 of the standard calendar: 31, though
- * ten of them do not exist.) */
-int cm_calendar_month_days(cm_calendar c, int64_t year, int month);
-
 /* The year after a year, skipping a missing year 0. */
 int64_t cm_calendar_next_year(cm_calendar c, int64_t year);
 

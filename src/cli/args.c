@@ -47,7 +47,8 @@ const char *const *cm_cli_list_items(const cm_cli_list *list)
     return (const char *const *)list->items;
 }
 
-bool cm_cli_choice_has(const char *choices, const char *text)
+/* Whether text is one of "a|b|c". */
+static bool is_choice(const char *choices, const char *text)
 {
     size_t n = strlen(text);
     for (const char *p = choices; n > 0;) {
@@ -95,7 +96,7 @@ static int bad_value(const cm_cli_option *o, const char *value, const char *want
 
 static int set_choice(const cm_cli_option *o, const char **field, const char *value, cm_error *err)
 {
-    if (cm_cli_choice_has(o->argument, value)) {
+    if (is_choice(o->argument, value)) {
         *field = value;
         return 0;
     }
@@ -202,7 +203,7 @@ static int parse_option(const cm_cli_option *table, int argc, char **argv, cm_cl
         return 0;
     }
     if (o->kind == CM_CLI_MAYBE && !value) {
-        if (argc > 1 && cm_cli_choice_has(o->argument, argv[1])) {
+        if (argc > 1 && is_choice(o->argument, argv[1])) {
             value = argv[1];
             *used = 2;
         } else {

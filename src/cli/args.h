@@ -273,7 +273,4 @@ void cm_cli_list_free(cm_cli_list *list);
 /* Borrowed view for the library's options. */
 const char *const *cm_cli_list_items(const cm_cli_list *list);
 
-/* Whether text is one of "a|b|c". */
-bool cm_cli_choice_has(const char *choices, const char *text);
-
 #endif

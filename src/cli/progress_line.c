@@ -70,8 +70,8 @@ static const char *amount(const cm_progress *p, double n, char *buf, size_t size
     return buf;
 }
 
-char *cm_cli_progress_text(const cm_cli_progress *line, const cm_progress *p, char *buf,
-                           size_t size)
+/* The line without escape codes. Returns buf. */
+static char *line_text(const cm_cli_progress *line, const cm_progress *p, char *buf, size_t size)
 {
     char done[24], total[24], rate[24], now[16], limit[16], left[24] = "?";
     double seconds = p->seconds - line->stage_began;
@@ -110,7 +110,7 @@ void cm_cli_progress_report(void *user, const cm_progress *p)
         if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
             width = window.ws_col;
         char text[512], drawn[600];
-        cm_cli_progress_text(line, p, text, sizeof text);
+        line_text(line, p, text, sizeof text);
         int n = snprintf(drawn, sizeof drawn, "\r%.*s\033[K", (int)(width < 500 ? width - 1 : 499),
                          text);
         if (n > 0)

@@ -27,8 +27,4 @@ void cm_cli_progress_clear(cm_cli_progress *line);
 /* Write whole lines to standard error in the place of the progress line. */
 void cm_cli_progress_print(cm_cli_progress *line, const char *text, size_t nbytes);
 
-/* The line without escape codes, at most size - 1 bytes; for tests. Returns buf. */
-char *cm_cli_progress_text(const cm_cli_progress *line, const cm_progress *progress, char *buf,
-                           size_t size);
-
 #endif

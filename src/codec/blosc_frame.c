@@ -215,8 +215,9 @@ static bool encoder_splits(int format, uint32_t typesize, uint32_t blocksize)
            blocksize / typesize >= CM_BLOSC_MIN_NBYTES;
 }
 
-uint32_t cm_blosc_blocksize(int format, int level, uint32_t typesize, uint32_t nbytes,
-                            uint32_t forced)
+/* The size of blocks that c-blosc would choose; forced: what the user wants, 0 for automatic. */
+static uint32_t choose_blocksize(int format, int level, uint32_t typesize, uint32_t nbytes,
+                                 uint32_t forced)
 {
     static const uint32_t quarters[] = {1, 2, 4, 8, 16, 16, 32, 32, 32, 32}; /* of 32 KiB */
     bool thorough = format == CM_BLOSC_ZSTD || format == CM_BLOSC_ZLIB;
@@ -329,7 +330,7 @@ int cm_blosc_frame_encode(int format, int level, int shuffle, uint32_t typesize,
     uint32_t n = (uint32_t)nsrc;
     cm_blosc_header h = {
         .nbytes = n,
-        .blocksize = cm_blosc_blocksize(format, level, typesize, n, blocksize),
+        .blocksize = choose_blocksize(format, level, typesize, n, blocksize),
         .typesize = typesize,
         .format = format,
     };

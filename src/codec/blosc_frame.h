@@ -46,8 +46,4 @@ int cm_blosc_frame_encode(int format, int level, int shuffle, uint32_t typesize,
 /* zstd's level for blosc's 1..9. */
 int cm_blosc_zstd_level(int level);
 
-/* The size of blocks that c-blosc would choose; forced: what the user wants, 0 for automatic. */
-uint32_t cm_blosc_blocksize(int format, int level, uint32_t typesize, uint32_t nbytes,
-                            uint32_t forced);
-
 #endif

@@ -6,7 +6,6 @@
  */
 #include <bzlib.h>
 
-#include "base/bytes.h"
 #include "codec/codec_private.h"
 
 enum { PIECE = 1 << 30 };

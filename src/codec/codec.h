@@ -336,14 +336,11 @@ int cm_chain_stream_begin(const cm_chain *chain, cm_codec_work *work, size_t nst
 int cm_chain_stream_feed(const cm_chain *chain, cm_codec_work *work, const void *src, size_t nsrc,
                          bool last, cm_write_fn write, void *to, cm_error *err);
 
-/* vlen-utf8 (numcodecs VLenUTF8): decode src into nelem views whose bytes are inside src (no
- * copies); every string must be valid UTF-8 (text/utf8.h), the count must be nelem and nothing may
- * be left over (CM_EDATA). */
-int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err);
-
-/* The same for CM_STRING, CM_VBYTES (any bytes) and CM_SEQUENCE (whole cells). */
-int cm_vlen_decode_as(cm_dtype dtype, const void *src, size_t nsrc, cm_string *dst, size_t nelem,
-                      cm_error *err);
+/* numcodecs' VLenUTF8 and its like: decode src into nelem views whose bytes are inside src (no
+ * copies). Of CM_STRING each must be valid UTF-8 (text/utf8.h), of CM_VBYTES any bytes, of
+ * CM_SEQUENCE whole cells; the count must be nelem and nothing may be left over (CM_EDATA). */
+int cm_vlen_decode(cm_dtype dtype, const void *src, size_t nsrc, cm_string *dst, size_t nelem,
+                   cm_error *err);
 
 /* The other way. encoded_nbytes: SIZE_MAX on overflow or when a string is over 4 GiB; dst has so
  * many bytes. */

@@ -42,9 +42,6 @@ size_t cm_no_scratch(const cm_codec *codec, size_t n, bool encoding);
  * "codec", "filter", "compressor". */
 int cm_codec_unknown(const char *name, cm_dialect dialect, const char *what, cm_error *err);
 
-/* All names that the registry knows in this dialect, "blosc, crc32c, ...", appended. */
-int cm_codec_names(cm_dialect dialect, cm_buffer *out, cm_error *err);
-
 /* ---- reading configurations (config.c) ------------------------------------------------------- */
 
 /* One member that a configuration may have. */

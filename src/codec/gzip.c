@@ -6,7 +6,6 @@
  */
 #include <libdeflate.h>
 
-#include "base/bytes.h"
 #include "codec/codec_private.h"
 
 typedef struct {

@@ -6,7 +6,6 @@
  */
 #include <lzma.h>
 
-#include "base/bytes.h"
 #include "codec/codec_private.h"
 
 enum { XZ = 1, ALONE = 2 };

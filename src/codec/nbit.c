@@ -15,7 +15,6 @@
  */
 #include <string.h>
 
-#include "base/bytes.h"
 #include "codec/bit_reader.h"
 #include "codec/codec_private.h"
 

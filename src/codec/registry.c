@@ -69,6 +69,21 @@ const cm_codec_class *cm_codec_class_named(const char *name, cm_dialect dialect)
     return NULL;
 }
 
+/* All names that the registry knows in this dialect, "blosc, crc32c, ...", appended. */
+static int list_names(cm_dialect dialect, cm_buffer *out)
+{
+    static const char prefix[] = "numcodecs.";
+    for (int i = 0, n = 0; i < NCLASSES; i++) {
+        const char *name = dialect == CM_ZARR3 ? classes[i]->name : classes[i]->v2_id;
+        if (name && strncmp(name, prefix, sizeof prefix - 1) == 0)
+            name = classes[i] == &cm_class_packbits_bool ? NULL : name + sizeof prefix - 1;
+        int r = name ? cm_buffer_printf(out, NULL, "%s%s", n++ ? ", " : "", name) : 0;
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
 int cm_codec_unknown(const char *name, cm_dialect dialect, const char *what, cm_error *err)
 {
     const char *bare = without_prefix(name, dialect);
@@ -87,24 +102,10 @@ int cm_codec_unknown(const char *name, cm_dialect dialect, const char *what, cm_
     const char *first = dialect == CM_ZARR3 ? "bytes, sharding_indexed, transpose, vlen-bytes, "
                                               "vlen-utf8 and, with or without numcodecs., "
                                             : "";
-    if (err && cm_codec_names(dialect, &names, NULL) == 0)
+    if (err && list_names(dialect, &names) == 0)
         cm_error_hint(err, "known: %s%.*s", first, (int)names.nbytes, (const char *)names.data);
     cm_buffer_deinit(&names);
     return r;
-}
-
-int cm_codec_names(cm_dialect dialect, cm_buffer *out, cm_error *err)
-{
-    static const char prefix[] = "numcodecs.";
-    for (int i = 0, n = 0; i < NCLASSES; i++) {
-        const char *name = dialect == CM_ZARR3 ? classes[i]->name : classes[i]->v2_id;
-        if (name && strncmp(name, prefix, sizeof prefix - 1) == 0)
-            name = classes[i] == &cm_class_packbits_bool ? NULL : name + sizeof prefix - 1;
-        int r = name ? cm_buffer_printf(out, err, "%s%s", n++ ? ", " : "", name) : 0;
-        if (r)
-            return r;
-    }
-    return 0;
 }
 
 size_t cm_no_scratch(const cm_codec *codec, size_t n, bool encoding)

@@ -12,11 +12,6 @@
 
 enum { LENGTH = 4 };
 
-int cm_vlen_decode(const void *src, size_t nsrc, cm_string *dst, size_t nelem, cm_error *err)
-{
-    return cm_vlen_decode_as(cm_dtype_of(CM_STRING, 0), src, nsrc, dst, nelem, err);
-}
-
 static int check_cell(cm_dtype dtype, const char *bytes, size_t n, size_t i, size_t nelem,
                       cm_error *err)
 {
@@ -30,8 +25,8 @@ static int check_cell(cm_dtype dtype, const char *bytes, size_t n, size_t i, siz
     return 0;
 }
 
-int cm_vlen_decode_as(cm_dtype dtype, const void *src, size_t nsrc, cm_string *dst, size_t nelem,
-                      cm_error *err)
+int cm_vlen_decode(cm_dtype dtype, const void *src, size_t nsrc, cm_string *dst, size_t nelem,
+                   cm_error *err)
 {
     const char *name = dtype.kind == CM_STRING   ? "vlen-utf8"
                        : dtype.kind == CM_VBYTES ? "vlen-bytes"

@@ -424,34 +424,3 @@ int cm_dataset_open(cm_context *ctx, const char *uri, const char *format, cm_dat
     cm_dataset_free(carrier);
     return ret;
 }
-
-/* ---- many at once ---------------------------------------------------------------------------- */
-
-typedef struct many {
-    cm_context *ctx;
-    const char *const *uris;
-    const char *format;
-    cm_dataset **out;
-} many;
-
-static int open_one(void *arg, int64_t i, int worker, cm_error *err)
-{
-    const many *m = arg;
-    (void)worker;
-    return cm_dataset_open(m->ctx, m->uris[i], m->format, &m->out[i], err);
-}
-
-int cm_dataset_open_all(cm_context *ctx, const char *const *uris, size_t n, const char *format,
-                        cm_dataset **out, cm_error *err)
-{
-    many m = {ctx, uris, format, out};
-    cm_pool *pool = cm_context_pool(ctx);
-    for (size_t i = 0; i < n; i++)
-        out[i] = NULL;
-    int ret = cm_pool_for(pool, ctx, (int64_t)n, cm_pool_size(pool) + 1, open_one, &m, err);
-    for (size_t i = 0; i < n && ret; i++) {
-        cm_dataset_free(out[i]);
-        out[i] = NULL;
-    }
-    return ret;
-}

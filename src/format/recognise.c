@@ -164,9 +164,9 @@ static cm_recognised recognise_text(const unsigned char *p, size_t n)
     return other(NULL, NULL);
 }
 
-cm_recognised cm_recognise_bytes(const void *head, size_t nbytes, uint64_t file_nbytes)
+/* The first nbytes of an object of file_nbytes, without the search beyond them. */
+static cm_recognised recognise_bytes(const unsigned char *p, size_t nbytes, uint64_t file_nbytes)
 {
-    const unsigned char *p = head;
     if (file_nbytes == 0)
         return other("empty (0 bytes)", "it was never written or its download failed");
     if (nbytes >= 4 && memcmp(p, "CDF", 3) == 0 && (p[3] == 1 || p[3] == 2 || p[3] == 5))
@@ -211,7 +211,7 @@ int cm_recognise(cm_store *store, const char *key, cm_recognised *out, cm_error 
         ret = store->vt->get(store, key, &range, 1, &version, err);
     if (ret)
         return ret;
-    *out = cm_recognise_bytes(head, n, version.size);
+    *out = recognise_bytes(head, n, version.size);
     if (out->content != CM_CONTENT_OTHER)
         return 0;
     for (uint64_t offset = 512; offset + 8 <= version.size && offset < UINT64_MAX / 2;

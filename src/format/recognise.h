@@ -23,7 +23,4 @@ typedef struct cm_recognised {
  * 2048... as its specification says (version 3.0, II.A). Raises what the store raises. */
 int cm_recognise(cm_store *store, const char *key, cm_recognised *out, cm_error *err);
 
-/* The same for bytes in memory, without the search beyond them. file_nbytes: size of the whole. */
-cm_recognised cm_recognise_bytes(const void *head, size_t nbytes, uint64_t file_nbytes);
-
 #endif

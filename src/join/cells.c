@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/memory.h"
 #include "join/rebuild.h"
 #include "nd/cell.h"
@@ -66,10 +65,12 @@ static int unsupported(const cm_variable *v, cm_error *err)
     return CM_EUNSUP;
 }
 
-int cm_numbers_open_array(cm_context *ctx, const cm_variable *v, cm_array *array, cm_numbers **out,
-                          cm_error *err)
+int cm_numbers_open(cm_context *ctx, const cm_variable *v, cm_numbers **out, cm_error *err)
 {
     *out = NULL;
+    cm_array *array = v->array;
+    if (!array)
+        return cm_rebuild_unreadable(v, err);
     cm_kind kind = array->dtype.kind;
     if (v->ndim != 1 || !(cm_kind_is_integer(kind) || kind == CM_FLOAT32 || kind == CM_FLOAT64))
         return unsupported(v, err);
@@ -92,13 +93,6 @@ int cm_numbers_open_array(cm_context *ctx, const cm_variable *v, cm_array *array
     }
     *out = s;
     return 0;
-}
-
-int cm_numbers_open(cm_context *ctx, const cm_variable *v, cm_numbers **out, cm_error *err)
-{
-    *out = NULL;
-    return v->array ? cm_numbers_open_array(ctx, v, v->array, out, err)
-                    : cm_rebuild_unreadable(v, err);
 }
 
 void cm_numbers_close(cm_numbers *s)

@@ -31,9 +31,6 @@ const char *cm_number_text(const cm_number *x, const cm_time_units *units, char 
  * problem. */
 typedef struct cm_numbers cm_numbers;
 int cm_numbers_open(cm_context *ctx, const cm_variable *v, cm_numbers **out, cm_error *err);
-/* The same for an array that stands for v's (in other units, say). */
-int cm_numbers_open_array(cm_context *ctx, const cm_variable *v, cm_array *array, cm_numbers **out,
-                          cm_error *err);
 int cm_numbers_read(cm_numbers *s, int64_t lo, int64_t n, cm_number *out, cm_error *err);
 void cm_numbers_close(cm_numbers *s); /* NULL is legal */
 

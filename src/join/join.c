@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "array/compose.h"
-#include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "cf/roles.h"

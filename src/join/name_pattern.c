@@ -18,7 +18,9 @@
 
 enum { LONGEST = 4096, MOST_STARS = 2 };
 
-const char *cm_name_subject(const char *name, const char *pattern, size_t *nbytes)
+/* The part of a name that patterns look at: what is behind the last slash, slashes at the end left
+ * out; all of it when the pattern has a slash. *nbytes: its length. */
+static const char *subject_of(const char *name, const char *pattern, size_t *nbytes)
 {
     size_t n = strlen(name);
     while (n > 1 && name[n - 1] == '/')
@@ -206,7 +208,7 @@ int cm_name_date(const char *pattern, const char *name, cm_calendar calendar, cm
                  cm_error *err)
 {
     size_t n;
-    const char *text = cm_name_subject(name, pattern, &n);
+    const char *text = subject_of(name, pattern, &n);
     finder x = {.calendar = calendar, .begin = text, .end = text + n};
     bool first_is_digit = pattern[0] == '%' && pattern[1] && is_digits(pattern[1]);
     int rc = check_pattern(pattern, err);
@@ -292,7 +294,7 @@ int cm_name_text(const char *pattern, const char *name, char **out, cm_error *er
     regex_t re;
     size_t n;
     char why[160];
-    const char *text = cm_name_subject(name, pattern, &n);
+    const char *text = subject_of(name, pattern, &n);
     *out = NULL;
     if (strlen(pattern) > LONGEST || n > LONGEST)
         return cm_error_set(err, CM_EINVAL, "a pattern or name of more than %d bytes", LONGEST);

@@ -7,10 +7,6 @@
 #include "cf/calendar.h"
 #include "chunkmill/error.h"
 
-/* The part of a name that patterns look at: what is behind the last slash, slashes at the end left
- * out; all of it when the pattern has a slash. *nbytes: its length. */
-const char *cm_name_subject(const char *name, const char *pattern, size_t *nbytes);
-
 /* The date that pattern finds anywhere in name. %Y (four digits), %y (two: 1969 to 2068), %m, %d,
  * %H, %M, %S (two), %j (three: day of the year), %f (one to nine: a fraction of a second), %b and
  * %B (English months, short and whole), %% ; * is any text, ? any one character; everything else

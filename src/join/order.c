@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "cf/roles.h"

@@ -19,11 +19,6 @@
 void cm_nd_copy(int ndim, const int64_t *n, size_t size, void *dst, const int64_t *dst_strides,
                 const void *src, const int64_t *src_strides, uint32_t swap_word);
 
-/* The naive reference: same contract, one cell at a time. Tests hold cm_nd_copy to it. */
-void cm_nd_copy_reference(int ndim, const int64_t *n, size_t size, void *dst,
-                          const int64_t *dst_strides, const void *src, const int64_t *src_strides,
-                          uint32_t swap_word);
-
 /* Set every cell of the box to the value of `size` bytes. */
 void cm_nd_fill(int ndim, const int64_t *n, size_t size, void *dst, const int64_t *dst_strides,
                 const void *value);

@@ -9,7 +9,6 @@
 
 #include "nd/box.h"
 #include "nd/copy.h"
-#include "nd/copy_kernels.h"
 
 enum { PATTERN = 4096 };
 

@@ -154,7 +154,4 @@ int cm_virtual_write_json(cm_virtual *v, const char *target, cm_error *err);
 int cm_virtual_write_parquet(cm_virtual *v, const char *target, const char *const *sources,
                              size_t nsources, cm_error *err);
 
-/* Standard base64, appended. */
-int cm_virtual_base64(cm_buffer *out, const void *data, size_t nbytes, cm_error *err);
-
 #endif

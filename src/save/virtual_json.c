@@ -15,6 +15,7 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "save/virtual.h"
+#include "text/base64.h"
 
 enum { PIECE = 1 << 16 };
 
@@ -28,24 +29,14 @@ typedef struct writer {
     size_t nquoted, quoted_capacity;
 } writer;
 
-int cm_virtual_base64(cm_buffer *out, const void *data, size_t nbytes, cm_error *err)
+static int append_base64(cm_buffer *out, const void *data, size_t nbytes, cm_error *err)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *s = data;
-    int r = cm_buffer_reserve(out, nbytes / 3 * 4 + 8, err);
+    size_t ntext = cm_base64_nbytes(nbytes);
+    int r = cm_buffer_reserve(out, ntext, err);
     if (r)
         return r;
-    uint8_t *to = out->data + out->nbytes;
-    for (size_t i = 0; i < nbytes; i += 3, to += 4) {
-        size_t left = nbytes - i;
-        uint32_t group = (uint32_t)s[i] << 16 | (left > 1 ? (uint32_t)s[i + 1] << 8 : 0) |
-                         (left > 2 ? s[i + 2] : 0u);
-        to[0] = (uint8_t)digits[group >> 18];
-        to[1] = (uint8_t)digits[group >> 12 & 63];
-        to[2] = left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=';
-        to[3] = left > 2 ? (uint8_t)digits[group & 63] : '=';
-    }
-    out->nbytes = (size_t)(to - out->data);
+    cm_base64_encode(data, nbytes, (char *)out->data + out->nbytes);
+    out->nbytes += ntext;
     return 0;
 }
 
@@ -144,7 +135,7 @@ static int put_value(writer *w, const cm_reference *ref, cm_error *err)
     if (ref->kind == CM_REFERENCE_INLINE) {
         int r = cm_buffer_append_string(&w->out, "\"base64:", err);
         if (r == 0)
-            r = cm_virtual_base64(&w->out, ref->data, (size_t)ref->nbytes, err);
+            r = append_base64(&w->out, ref->data, (size_t)ref->nbytes, err);
         return r ? r : cm_buffer_append(&w->out, "\"", 1, err);
     }
     int r = path_text(w, ref->path, &path, err);

@@ -28,7 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "store/local.h"

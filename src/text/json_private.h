@@ -63,7 +63,6 @@ cm_json *cm_json_new_of(cm_json_doc *doc, cm_json_type type);
 cm_json *cm_json_new_number(cm_json_doc *doc, const char *text, size_t nbytes);
 
 uint32_t cm_json_hash(uint32_t seed, const char *key, size_t nbytes);
-cm_json_member *cm_json_find(const cm_json *object, const char *key, size_t nbytes);
 
 /* Make the index of an object whose members are all there. *duplicate: number of the first member
  * whose key an earlier one has, or -1. Returns 0 or CM_ENOMEM. Objects too small for an index are

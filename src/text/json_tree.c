@@ -201,7 +201,7 @@ static bool same_key(const cm_json_member *m, const char *key, size_t nbytes)
     return m->key_nbytes == nbytes && memcmp(m->key, key, nbytes) == 0;
 }
 
-cm_json_member *cm_json_find(const cm_json *object, const char *key, size_t nbytes)
+static cm_json_member *find_member(const cm_json *object, const char *key, size_t nbytes)
 {
     cm_json_member *members = object->u.object.members;
     if (!object->index_log2) {
@@ -226,7 +226,7 @@ cm_json *cm_json_get(const cm_json *object, const char *key)
 {
     if (!cm_json_is(object, CM_JSON_OBJECT))
         return NULL;
-    const cm_json_member *m = cm_json_find(object, key, strlen(key));
+    const cm_json_member *m = find_member(object, key, strlen(key));
     return m ? m->value : NULL;
 }
 
@@ -410,7 +410,7 @@ static int set_n(cm_json_doc *doc, cm_json *object, const char *key, size_t nbyt
     if (!object || !item)
         return CM_ENOMEM;
     assert(object->type == CM_JSON_OBJECT);
-    cm_json_member *m = cm_json_find(object, key, nbytes);
+    cm_json_member *m = find_member(object, key, nbytes);
     if (m) {
         m->value = item;
         return 0;
@@ -435,7 +435,7 @@ bool cm_json_delete(cm_json *object, const char *key)
 {
     if (!cm_json_is(object, CM_JSON_OBJECT))
         return false;
-    cm_json_member *m = cm_json_find(object, key, strlen(key));
+    cm_json_member *m = find_member(object, key, strlen(key));
     if (!m)
         return false;
     cm_json_member *end = object->u.object.members + object->u.object.count--;
@@ -527,7 +527,7 @@ static bool equal(const cm_json *a, const cm_json *b, int depth)
             return false;
         for (uint32_t i = 0; i < a->u.object.count; i++) {
             const cm_json_member *m = &a->u.object.members[i];
-            const cm_json_member *other = cm_json_find(b, m->key, m->key_nbytes);
+            const cm_json_member *other = find_member(b, m->key, m->key_nbytes);
             if (!other || !equal(m->value, other->value, depth + 1))
                 return false;
         }

@@ -58,7 +58,10 @@ typedef struct vds {
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
-bool cm_h5_align(int nthere, const int64_t *there, int nhere, const int64_t *here, int *from)
+/* Where the axes of a source dataset go: the shape that each has selected, one after the other, is
+ * that of the selection here, but for axes of length 1 here. The axis of the source, or -1, for
+ * each axis here; false when they do not match. */
+static bool align_axes(int nthere, const int64_t *there, int nhere, const int64_t *here, int *from)
 {
     int k = nthere - 1;
     for (int i = nhere - 1; i >= 0; i--) {
@@ -93,7 +96,7 @@ static int orient(const vds *v, const mapping *m, int nsource, const int64_t *sh
         return cm_error_set(err, CM_EDATA,
                             "virtual dataset's source %s in %s is smaller than what is taken of it",
                             s->path, s->file);
-    if (!cm_h5_align(nsource, there, v->base.ndim, here, from))
+    if (!align_axes(nsource, there, v->base.ndim, here, from))
         return cm_error_set(err, CM_EUNSUP,
                             "virtual dataset's source %s in %s has its cells in another shape",
                             s->path, s->file);

@@ -35,11 +35,6 @@ int cm_h5_mappings_parse(cm_h5_scan *s, cm_h5_dataset *d, const uint8_t *data, s
 int cm_h5_virtual_new(cm_h5_scan *s, const cm_h5_dataset *d, cm_dtype dtype, const void *fill,
                       const char *path, cm_array **out, cm_error *err);
 
-/* Where the axes of a source dataset go: the shape that each has selected, one after the other, is
- * that of the selection here, but for axes of length 1 here. The axis of the source, or -1, for
- * each axis here; false when they do not match. */
-bool cm_h5_align(int nthere, const int64_t *there, int nhere, const int64_t *here, int *from);
-
 /* The dataset as an array of ndim axes: axis i is its axis from[i], or has length 1 (-1). Its
  * dimensions are not resolved: it is as long as the file says. */
 int cm_h5_lifted_array(cm_h5_scan *s, const cm_h5_dataset *d, int ndim, const int *from,

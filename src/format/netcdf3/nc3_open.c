@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "format/format.h"

@@ -22,8 +22,8 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "format/refs/refs.h"
+#include "text/base64.h"
 
-enum { MAX_URL = 1 << 16 };
 enum { TREE = 8 }; /* bytes of a tree of JSON values for one of text, about */
 static const size_t max_text = (size_t)4 << 30, max_metadata = (size_t)256 << 20;
 
@@ -55,7 +55,7 @@ static int inline_bytes(opening *o, const cm_json *value, const void **data, siz
     int r = cm_buffer_reserve(&o->buf, *nbytes, err);
     if (r)
         return r;
-    if (strlen(s) != *nbytes || !cm_zarr_base64_decode(s + 7, o->buf.data, nbytes))
+    if (!cm_base64_decode(s + 7, *nbytes - 7, o->buf.data, nbytes))
         return cm_error_set(err, CM_EDATA, "malformed base64");
     *data = o->buf.data;
     return 0;

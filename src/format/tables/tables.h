@@ -105,7 +105,6 @@ typedef struct cm_tables_chunk {
 /* previous: zeroed for the first one, then the one before. */
 void cm_tables_put_chunk(cm_wire_out *w, cm_tables_chunk *previous, const cm_tables_chunk *chunk,
                          bool first);
-void cm_tables_take_chunk(cm_wire_in *r, cm_tables_chunk *chunk, bool first);
 
 /* ---- arrays that are opened later ------------------------------------------------------------ */
 

@@ -1,15 +1,19 @@
 /* format/tables/tables_cache.c: the cache of scans.
  *
- * A source whose path, size, time of change and inode are those of an entry is that entry's
- * dataset; nothing of the file is read. All others are opened, and their entries noted; at the end,
- * if there are any, the cache is written anew: the old entries but for those of the same paths,
- * then the new ones. It is put under its name when it is whole, so that processes that use one
- * cache at the same time see the old one or the new one; the last one's stays, and what the other
- * scanned is scanned again some day. Entries of files that are gone stay: nobody looks for them.
+ * A source whose path, size, inode and both times of change, the file's (mtime) and the system's
+ * (ctime), are those of an entry is that entry's dataset; nothing of the file is read. The file's
+ * time can be set back by whoever writes it (rsync, cp -p, touch -r do); the system's cannot, but
+ * it means nothing on another machine: tables that travel do not have it. All others are opened,
+ * and their entries noted; at the end, if there are any, the cache is written anew: the old entries
+ * but for those of the same paths, then the new ones. It is put under its name when it is whole, so
+ * that processes that use one cache at the same time see the old one or the new one; the last one's
+ * stays, and what the other scanned is scanned again some day. Entries of files that are gone stay:
+ * nobody looks for them.
  *
  * A file that changed less than two seconds before it was looked at is not noted: a change within
  * the same tick of the file system's clock would leave its time as it is, and some clocks tick
- * every two seconds. So are files whose time is in the future.
+ * every two seconds. So are files whose time is in the future. The system's time ticks with the
+ * kernel's clock, 10 ms at most: a tenth of a second is enough there.
  *
  * Entries of another version of the program are not used: it may have read the file otherwise.
  */
@@ -27,7 +31,7 @@
 #include "format/tables/tables_cache.h"
 #include "store/store.h"
 
-enum { SETTLED_S = 2 };
+enum { SETTLED_S = 2, SETTLED_SYSTEM_NS = 100000000 };
 
 struct cm_tables_cache {
     cm_context *ctx;
@@ -177,20 +181,31 @@ void cm_tables_cache_free(cm_tables_cache *c)
 
 /* ---- one source ------------------------------------------------------------------------------ */
 
+static uint64_t nanoseconds(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
+
 static bool is_settled(const struct stat *st)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t age = (int64_t)now.tv_sec - (int64_t)st->st_mtim.tv_sec;
-    return age > SETTLED_S;
+    return age > SETTLED_S &&
+           nanoseconds(&now) > nanoseconds(&st->st_ctim) + (uint64_t)SETTLED_SYSTEM_NS;
 }
 
 static cm_object_version version_of(const struct stat *st)
 {
-    return (cm_object_version){
-        .size = (uint64_t)st->st_size,
-        .id = {st->st_ino,
-               (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec, 0}};
+    return (cm_object_version){.size = (uint64_t)st->st_size,
+                               .id = {st->st_ino, nanoseconds(&st->st_mtim), 0}};
+}
+
+/* Is the file still what the entry is of? */
+static bool is_of(const cm_tables_entry *e, const struct stat *st)
+{
+    cm_object_version now = version_of(st);
+    return memcmp(&now, &e->version, sizeof now) == 0 && e->ctime_ns == nanoseconds(&st->st_ctim);
 }
 
 /* Out of the cache; *out stays NULL when the entry is not there, or not good. */
@@ -202,8 +217,7 @@ static int take_cached(cm_tables_cache *c, const char *uri, const char *path, co
     size_t i = find(c, path);
     if (i == SIZE_MAX)
         return 0;
-    cm_object_version now = version_of(st);
-    if (memcmp(&now, &cm_tables_entry_at(c->old, i)->version, sizeof now) != 0)
+    if (!is_of(cm_tables_entry_at(c->old, i), st))
         return 0;
     int ret = cm_tables_dataset(c->old, i, uri, true, out, &why);
     if (ret == 0)
@@ -223,15 +237,16 @@ static int take_cached(cm_tables_cache *c, const char *uri, const char *path, co
 
 /* Note what was opened. That it cannot be is no failure of the opening. */
 static int note(cm_tables_cache *c, size_t i, const cm_tables_place *place, cm_dataset *ds,
-                const cm_object_version *version, cm_error *err)
+                const struct stat *st, cm_error *err)
 {
-    cm_tables_file file = {.key = place->key, .version = *version};
+    cm_tables_file file = {.key = place->key, .version = version_of(st)};
     cm_error why = {0};
     if (atomic_exchange(&c->noting[i], true))
         return 0;
     int ret = cm_store_open_local(c->ctx, place->directory, CM_DURABLE_NONE, &file.store, &why);
     if (ret == 0)
         ret = cm_tables_make(c->ctx, ds, &file, place->path, &c->items[i], &why);
+    c->items[i].entry.ctime_ns = nanoseconds(&st->st_ctim);
     cm_store_unref(file.store);
     if (ret != CM_ENOMEM && ret != CM_ECANCEL)
         return 0;
@@ -253,10 +268,8 @@ int cm_tables_cache_dataset(cm_tables_cache *c, size_t i, const char *uri, cm_da
     *cached = ret == 0 && *out;
     if (ret == 0 && !*out) {
         ret = cm_format_open(c->ctx, uri, NULL, out, err);
-        if (ret == 0 && file && is_settled(&st) && !cm_tables_carried(*out)) {
-            cm_object_version version = version_of(&st);
-            ret = note(c, i, &place, *out, &version, err);
-        }
+        if (ret == 0 && file && is_settled(&st) && !cm_tables_carried(*out))
+            ret = note(c, i, &place, *out, &st, err);
         if (ret) {
             cm_dataset_free(*out);
             *out = NULL;
@@ -274,11 +287,8 @@ bool cm_tables_cache_knows(const cm_tables_cache *c, const char *uri)
     if (cm_tables_place_of(uri, &place, NULL))
         return false;
     size_t i = stat(place.path, &st) == 0 ? find(c, place.path) : SIZE_MAX;
-    cm_object_version now = {0};
-    if (i != SIZE_MAX)
-        now = version_of(&st);
     cm_tables_place_deinit(&place);
-    return i != SIZE_MAX && memcmp(&now, &cm_tables_entry_at(c->old, i)->version, sizeof now) == 0;
+    return i != SIZE_MAX && is_of(cm_tables_entry_at(c->old, i), &st);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

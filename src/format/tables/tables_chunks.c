@@ -31,7 +31,7 @@ void cm_tables_put_chunk(cm_wire_out *w, cm_tables_chunk *previous, const cm_tab
     *previous = *chunk;
 }
 
-void cm_tables_take_chunk(cm_wire_in *r, cm_tables_chunk *chunk, bool first)
+static void take_chunk(cm_wire_in *r, cm_tables_chunk *chunk, bool first)
 {
     uint64_t head = cm_wire_uint(r);
     chunk->index = first ? head >> 1 : chunk->index + (head >> 1) + 1;
@@ -79,7 +79,7 @@ static int make(packed *t, cm_error *err)
     cm_wire_in r = cm_wire_of(t->bytes, t->nbytes);
     int ret = cm_listed_new(t->ctx, t->ndim, t->grid, &list, err);
     for (bool first = true; ret == 0 && cm_wire_left(&r); first = false) {
-        cm_tables_take_chunk(&r, &c, first);
+        take_chunk(&r, &c, first);
         ret = r.bad ? malformed(err) : add(t, list, &c, err);
     }
     if (ret) {
@@ -173,7 +173,7 @@ static int single_new(const void *bytes, size_t nbytes, uint64_t file_nbytes, cm
     t->base = (cm_table){single_locate, single_free, single_max_nbytes};
     t->present = nbytes > 0;
     if (t->present)
-        cm_tables_take_chunk(&r, &t->chunk, true);
+        take_chunk(&r, &t->chunk, true);
     if (r.bad || cm_wire_left(&r) || t->chunk.index || t->chunk.offset > file_nbytes ||
         t->chunk.nbytes > file_nbytes - t->chunk.offset) {
         free(t);

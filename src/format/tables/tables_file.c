@@ -18,7 +18,6 @@
 
 #include "array/workspace.h"
 #include "base/bytes.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "format/tables/tables_file.h"
 #include "format/tables/tables_layout.h"
@@ -95,6 +94,7 @@ static int take_entry(cm_tables *t, cm_wire_in *r, const cm_tables_entry *before
     e->version.size = cm_wire_uint(r);
     e->version.id[0] = cm_wire_uint(r);
     e->version.id[1] = cm_wire_uint(r);
+    e->ctime_ns = cm_wire_uint(r);
     e->offset = cm_wire_uint(r);
     e->nbytes = cm_wire_uint(r);
     e->unpacked = cm_wire_uint(r);

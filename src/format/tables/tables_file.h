@@ -16,6 +16,7 @@ typedef struct cm_tables_entry {
     const char *path; /* of the file, absolute */
     const char *uri;  /* as it was named */
     cm_object_version version;
+    uint64_t ctime_ns;       /* of a cache: the system's own time of change; 0: not recorded */
     uint64_t offset, nbytes; /* of the entry, in the file of tables */
     uint64_t unpacked;       /* bytes of it; equal to nbytes: it is not compressed */
     uint32_t crc;            /* CRC-32C of those nbytes */
@@ -81,10 +82,6 @@ typedef struct cm_tables_place {
 
 int cm_tables_place_of(const char *uri, cm_tables_place *out, cm_error *err);
 void cm_tables_place_deinit(cm_tables_place *p);
-
-/* Open a file and make its entry. *out: the dataset, or NULL when the caller wants none. */
-int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
-                   cm_error *err);
 
 /* The entry of an opened file, compressed. */
 int cm_tables_make(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, const char *path,

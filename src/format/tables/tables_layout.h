@@ -9,12 +9,12 @@
 #define CM_TABLES_END "CMT-END\n" /* 8 bytes */
 
 enum {
-    CM_TABLES_VERSION = 1, /* another one when bytes change, or what a driver makes of a file */
+    CM_TABLES_VERSION = 2, /* another one when bytes change, or what a driver makes of a file */
     CM_TABLES_HEAD = 16,   /* magic 8, version 4, zero 4 */
     CM_TABLES_FOOT = 32, /* offset and length of the index 8 each, its CRC 4, zero 4, end mark 8 */
     CM_TABLES_LEVEL = 1, /* of zstd */
     CM_TABLES_LONGEST_NAME = 1 << 16,
-    CM_TABLES_SHORTEST_ENTRY = 18, /* bytes of an entry in the index, at least */
+    CM_TABLES_SHORTEST_ENTRY = 19, /* bytes of an entry in the index, at least */
     CM_TABLES_LARGEST_ENTRY = 1 << 30,
     CM_TABLES_LARGEST_INDEX = 1 << 30
 };

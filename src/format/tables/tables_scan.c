@@ -113,8 +113,10 @@ int cm_tables_make(cm_context *ctx, cm_dataset *ds, const cm_tables_file *file, 
     return ret;
 }
 
-int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
-                   cm_error *err)
+/* Open a file and make its entry. A file of tables needs none: *out is the dataset that carries
+ * them, else NULL. */
+static int scan_file(cm_context *ctx, const char *uri, cm_tables_item *item, cm_dataset **out,
+                     cm_error *err)
 {
     cm_tables_place place;
     cm_tables_file file = {0};
@@ -140,7 +142,7 @@ int cm_tables_scan(cm_context *ctx, const char *uri, cm_tables_item *item, cm_da
     cm_tables_place_deinit(&place);
     if (ret)
         cm_error_object(err, uri);
-    if (ret == 0 && out)
+    if (ret == 0 && cm_tables_carried(ds))
         *out = ds;
     else
         cm_dataset_free(ds);
@@ -168,13 +170,8 @@ static int scan_one(void *arg, int64_t i, int worker, cm_error *err)
 {
     scanning *s = arg;
     result *r = &s->results[i];
-    cm_dataset *ds = NULL;
     (void)worker;
-    int ret = cm_tables_scan(s->ctx, s->uris[s->first + (size_t)i], &r->item, &ds, err);
-    if (ret == 0 && cm_tables_carried(ds))
-        r->carrier = ds;
-    else
-        cm_dataset_free(ds);
+    int ret = scan_file(s->ctx, s->uris[s->first + (size_t)i], &r->item, &r->carrier, err);
     cm_context_progress_add(s->ctx, 1);
     return ret;
 }
@@ -198,8 +195,10 @@ static int put_result(scanning *s, cm_tables_writer *w, const result *r, cm_erro
     for (size_t i = 0; i < cm_tables_count(t) && ret == 0; i++) {
         void *bytes = NULL;
         ret = cm_tables_read(t, i, &bytes, err);
+        cm_tables_entry entry = *cm_tables_entry_at(t, i);
+        entry.ctime_ns = 0; /* of a cache: no other machine knows it */
         if (ret == 0)
-            ret = cm_tables_put(w, cm_tables_entry_at(t, i), bytes, err);
+            ret = cm_tables_put(w, &entry, bytes, err);
         if (ret == 0)
             count(s, cm_tables_entry_at(t, i));
         free(bytes);

@@ -52,6 +52,7 @@ int cm_tables_put(cm_tables_writer *w, const cm_tables_entry *e, const void *byt
     cm_wire_put_uint(x, e->version.size);
     cm_wire_put_uint(x, e->version.id[0]);
     cm_wire_put_uint(x, e->version.id[1]);
+    cm_wire_put_uint(x, e->ctime_ns);
     cm_wire_put_uint(x, offset);
     cm_wire_put_uint(x, e->nbytes);
     cm_wire_put_uint(x, e->unpacked);

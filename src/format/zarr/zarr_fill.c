@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "format/zarr/zarr_private.h"
+#include "text/base64.h"
 #include "text/utf8.h"
 
 /* ---- bits ------------------------------------------------------------------------------------ */
@@ -228,7 +229,7 @@ static bool base64_double(const char *s, double *out)
 {
     uint8_t bytes[9];
     size_t n;
-    if (!s || strlen(s) != 12 || !cm_zarr_base64_decode(s, bytes, &n) || n != 8)
+    if (!s || strlen(s) != 12 || !cm_base64_decode(s, 12, bytes, &n) || n != 8)
         return false;
     uint64_t bits = cm_load_le64(bytes);
     memcpy(out, &bits, 8);
@@ -240,14 +241,14 @@ static cm_json *double_base64(cm_json_doc *doc, const cm_json *number)
     double value = 0;
     uint64_t bits;
     uint8_t bytes[8];
-    char text[16];
+    char text[12];
     cm_json_double(number, &value);
     memcpy(&bits, &value, 8);
     if (isnan(value)) /* JSON's token has no sign or payload, the machine's NaN may have */
         bits = nan_bits(8);
     cm_store_le64(bytes, bits);
-    cm_zarr_base64_encode(bytes, 8, text);
-    return cm_json_new_string(doc, text);
+    cm_base64_encode(bytes, 8, text);
+    return cm_json_new_string_n(doc, text, sizeof text);
 }
 
 /* Base64 of text that a cell of bytes can hold: its length without trailing NULs, or SIZE_MAX. out
@@ -255,7 +256,7 @@ static cm_json *double_base64(cm_json_doc *doc, const cm_json *number)
 static size_t base64_text(const char *s, char *out)
 {
     size_t n;
-    if (!cm_zarr_base64_decode(s, (uint8_t *)out, &n))
+    if (!cm_base64_decode(s, strlen(s), out, &n))
         return SIZE_MAX;
     while (n && out[n - 1] == 0)
         n--;

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "format/zarr/zarr_private.h"
 #include "nd/copy.h"
+#include "text/base64.h"
 
 bool cm_zarr_fill_is_other(cm_dtype dtype)
 {
@@ -74,7 +75,7 @@ static bool parse_bytes(const cm_json *v, size_t size, uint8_t **out, size_t *n)
     if (!*out)
         return false;
     *n = cm_json_count(v);
-    bool good = s ? cm_zarr_base64_decode(s, *out, n) : true;
+    bool good = s ? cm_base64_decode(s, strlen(s), *out, n) : true;
     for (size_t i = 0; i < *n && !s && good; i++) {
         good = cm_json_uint64(cm_json_at(v, i), &byte) && byte < 256;
         (*out)[i] = (uint8_t)byte;
@@ -199,11 +200,12 @@ static cm_json *describe_base64(cm_json_doc *doc, const void *bytes, size_t n)
 {
     if (n > (size_t)1 << 26)
         return NULL;
-    char *text = cm_calloc(n / 3 * 4 + 8, 1, NULL);
+    size_t ntext = cm_base64_nbytes(n);
+    char *text = cm_calloc(ntext + 1, 1, NULL);
     if (!text)
         return NULL;
-    cm_zarr_base64_encode(bytes, n, text);
-    cm_json *v = cm_json_new_string(doc, text);
+    cm_base64_encode(bytes, n, text);
+    cm_json *v = cm_json_new_string_n(doc, text, ntext);
     free(text);
     return v;
 }

@@ -97,14 +97,6 @@ cm_json *cm_zarr_mask_from_v2(cm_json_doc *doc, const cm_zarr_type *type, const 
 /* True when v can be the typed `_FillValue` of dtype: a number, [re, im], bool, string. */
 bool cm_zarr_mask_is_typed(cm_dtype dtype, const cm_json *v);
 
-/* ---- zarr_base64.c --------------------------------------------------------------------------- */
-
-/* out: 3 bytes for every 4 of s. False when s is not canonical base64. */
-bool cm_zarr_base64_decode(const char *s, uint8_t *out, size_t *nbytes);
-
-/* out: 4 bytes for every 3 begun, and a NUL. */
-void cm_zarr_base64_encode(const uint8_t *data, size_t nbytes, char *out);
-
 /* ---- zarr_tree.c ----------------------------------------------------------------------------- */
 
 typedef struct cm_zarr_node {
