@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -28,6 +29,11 @@ void fault_call_at(int64_t n, int os_errno)
     fired = false;
     call_errno = os_errno;
     calls_left = n;
+}
+
+void fault_kill_at(int64_t n)
+{
+    fault_call_at(n, 0);
 }
 
 void fault_short(int64_t nbytes)
@@ -59,6 +65,8 @@ static bool fails(_Atomic int64_t *left, int os_errno)
 {
     if (*left < 0 || atomic_fetch_sub(left, 1) != 0)
         return false;
+    if (os_errno == 0)
+        raise(SIGKILL);
     fired = true;
     errno = os_errno;
     return true;

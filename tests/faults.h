@@ -27,6 +27,9 @@ void fault_malloc_at(int64_t n);
  * link, mkdir, pread or readdir from now on fails with this errno, once. */
 void fault_call_at(int64_t n, int os_errno);
 
+/* The process is killed (SIGKILL) at the n-th of these calls, which is not made. */
+void fault_kill_at(int64_t n);
+
 /* Reads and writes move at most nbytes at a time; 0: as many as asked for. */
 void fault_short(int64_t nbytes);
 

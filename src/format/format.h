@@ -21,7 +21,7 @@ int cm_netcdf3_open(cm_context *ctx, cm_store *store, const char *key, const cha
 int cm_refs_open_json(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                       cm_dataset **out, cm_error *err);
 /* Is there a .zmetadata with a record_size below key? */
-bool cm_refs_is_parquet(cm_store *store, const char *key);
+int cm_refs_is_parquet(cm_store *store, const char *key, bool *is, cm_error *err);
 int cm_refs_open_parquet(cm_context *ctx, cm_store *store, const char *key, const char *uri,
                          cm_dataset **out, cm_error *err);
 

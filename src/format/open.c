@@ -204,8 +204,11 @@ static int open_zarr(cm_context *ctx, const char *path, const char *key, const c
                      cm_dataset **out, cm_error *err)
 {
     cm_store *store = NULL;
+    bool parquet = false;
     int ret = cm_store_open_local(ctx, path, CM_DURABLE_NONE, &store, err);
-    if (ret == 0 && is_there(path, ".zmetadata") && !*key && cm_refs_is_parquet(store, key))
+    if (ret == 0 && is_there(path, ".zmetadata") && !*key)
+        ret = cm_refs_is_parquet(store, key, &parquet, err);
+    if (ret == 0 && parquet)
         ret = cm_refs_open_parquet(ctx, store, key, uri, out, err);
     else if (ret == 0)
         ret = cm_zarr_open(ctx, store, key, uri, out, err);
@@ -233,10 +236,13 @@ static int open_archive(cm_context *ctx, cm_store *files, const char *key, const
 {
     cm_store *store = NULL;
     char *top = NULL, *inside = NULL;
+    bool parquet = false;
     int ret = cm_store_open_zip(ctx, files, key, &store, err);
     if (ret == 0)
         ret = cm_zarr_archive_root(store, &top, err);
-    if (ret == 0 && cm_refs_is_parquet(store, top))
+    if (ret == 0)
+        ret = cm_refs_is_parquet(store, top, &parquet, err);
+    if (ret == 0 && parquet)
         ret = cm_error_set(err, CM_EUNSUP, "a zip archive of references: unpack it");
     if (ret == 0) {
         inside = cm_sprintf(err, "%s%s%s", top, *top && *rest ? "/" : "", rest);

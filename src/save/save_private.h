@@ -214,7 +214,8 @@ cm_store *cm_target_store(const cm_target *t);
 const char *cm_target_directory(const cm_target *t); /* that the target lies in */
 const char *cm_target_uri(const cm_target *t);
 int cm_target_commit(cm_target *t, cm_error *err); /* give it its name */
-void cm_target_close(cm_target *t);                /* before a commit: removes everything */
+bool cm_target_committed(const cm_target *t); /* it has its name, also when commit failed after */
+void cm_target_close(cm_target *t);           /* before a commit: removes everything */
 int cm_free_space(const char *directory, uint64_t *nbytes, cm_error *err);
 
 /* describe.c */

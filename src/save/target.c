@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,18 +40,6 @@ struct cm_target {
     cm_durability durability;
     bool zip, made, committed, replaces;
 };
-
-/* Is name (what follows the target's name) the mark of a save on this host whose process is
- * gone? */
-static bool is_stale(const char *mark)
-{
-    uint64_t host;
-    long pid;
-    unsigned serial;
-    if (sscanf(mark, CM_TEMPORARY_MARK "%16" SCNx64 "-%ld-%u", &host, &pid, &serial) != 3)
-        return false;
-    return host == cm_local_host() && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
 
 static const char *strip_scheme(const char *uri)
 {
@@ -246,40 +233,6 @@ static int check_existing(cm_target *t, bool overwrite, cm_error *err)
     return CM_EEXIST;
 }
 
-/* Without a context: cleaning up goes on after Ctrl-C. */
-static int remove_tree(const char *path, cm_error *err)
-{
-    cm_store *s;
-    int r = cm_store_open_local(NULL, path, CM_DURABLE_NONE, &s, err);
-    if (r)
-        return r;
-    r = s->vt->del_prefix(s, "", err);
-    cm_store_unref(s);
-    if (!r && rmdir(path) != 0 && errno != ENOENT)
-        r = cm_error_set_os(err, errno, "removing %s", path);
-    return r;
-}
-
-/* Directories of dead saves to the same target. */
-static void sweep(const cm_target *t)
-{
-    const char *base = strrchr(t->path, '/');
-    base = base ? base + 1 : t->path;
-    DIR *d = opendir(t->directory);
-    struct dirent *e;
-    size_t n = strlen(base);
-    while (d && (e = readdir(d))) {
-        char path[4096];
-        if (strncmp(e->d_name, base, n) != 0 || !is_stale(e->d_name + n))
-            continue;
-        int k = snprintf(path, sizeof path, "%s/%s", t->directory, e->d_name);
-        if (k > 0 && (size_t)k < sizeof path && unlink(path) != 0)
-            remove_tree(path, NULL);
-    }
-    if (d)
-        closedir(d);
-}
-
 /* A name for the directory that nobody has. Nothing is made yet: the store makes its directory. */
 static int choose_building(cm_target *t, cm_error *err)
 {
@@ -333,7 +286,8 @@ int cm_target_begin(cm_target *t, cm_error *err)
 {
     if (t->made)
         return 0;
-    sweep(t);
+    const char *slash = strrchr(t->path, '/');
+    cm_local_sweep(t->directory, slash ? slash + 1 : t->path, false);
     if (t->zip) {
         int r = cm_zip_writer_begin(t->store, err);
         t->made = r == 0;
@@ -451,7 +405,7 @@ int cm_target_commit(cm_target *t, cm_error *err)
     if (t->durability == CM_DURABLE_DIR)
         r = cm_local_flush_directory(t->directory, err);
     if (t->replaces && !t->zip) { /* not flushed: after a crash the name may be the old one's */
-        r = r ? r : remove_tree(t->building, err);
+        r = r ? r : cm_local_remove_tree(t->building, err);
         if (r)
             cm_error_prefix(err, "the new store is in its place, but of the old one something is "
                                  "left beside it");
@@ -459,12 +413,17 @@ int cm_target_commit(cm_target *t, cm_error *err)
     return r;
 }
 
+bool cm_target_committed(const cm_target *t)
+{
+    return t && t->committed;
+}
+
 void cm_target_close(cm_target *t)
 {
     if (!t)
         return;
     if (t->made && !t->committed && (!t->zip || unlink(t->building) != 0))
-        remove_tree(t->building, NULL);
+        cm_local_remove_tree(t->building, NULL);
     cm_store_unref(t->store);
     free(t->path);
     free(t->directory);

@@ -103,6 +103,7 @@ typedef struct cm_virtual {
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     struct cm_rewriting *rewriting; /* what was written beside the references */
+    bool placed; /* the new references have the target's name, whatever failed after */
     int64_t nreferences, ninline, nrewritten, nkept;
 } cm_virtual;
 

@@ -15,6 +15,7 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "save/virtual.h"
+#include "store/local.h"
 #include "text/base64.h"
 
 enum { PIECE = 1 << 16 };
@@ -265,8 +266,11 @@ int cm_virtual_write_json(cm_virtual *v, const char *target, cm_error *err)
     int r = directory ? cm_store_open_local(v->ctx, directory, CM_DURABLE_NONE, &store, err)
                       : CM_ENOMEM;
     if (r == 0)
+        cm_local_sweep(directory, slash ? slash + 1 : path, false);
+    if (r == 0)
         r = store->vt->put_from(store, slash ? slash + 1 : path, produce, &w,
                                 v->options->overwrite ? 0 : CM_PUT_IF_ABSENT, err);
+    v->placed = r == 0;
     for (size_t i = 0; i < w.nquoted; i++)
         free(w.quoted[i]);
     free(w.quoted);

@@ -271,6 +271,7 @@ int cm_virtual_write_parquet(cm_virtual *v, const char *target, const char *cons
         r = put_metadata(&g, err);
     if (r == 0)
         r = cm_target_commit(to, err);
+    v->placed = cm_target_committed(to);
     for (size_t i = 0; i < g.nnames; i++)
         free(g.names[i]);
     free(g.names);

@@ -31,6 +31,7 @@
 #include "nd/copy.h"
 #include "save/save_private.h"
 #include "save/virtual.h"
+#include "store/local.h"
 
 struct cm_rewriting {
     cm_store *store;
@@ -354,6 +355,8 @@ static int begin(cm_virtual *v, const char *target, cm_error *err)
     w->prefix = cm_sprintf(err, "%.100s-%08x.", base, cm_lookup3(place, strlen(place)));
     if (w->stamp && w->prefix)
         r = cm_store_open_local(v->ctx, v->options->materialize, CM_DURABLE_NONE, &w->store, err);
+    if (r == 0)
+        cm_local_sweep(v->options->materialize, w->prefix, true);
 out:
     free(real);
     free(directory);

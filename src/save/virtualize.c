@@ -269,7 +269,7 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
         cm_error_object(err, target);
-    cm_virtual_rewrite_end(&v, r == 0);
+    cm_virtual_rewrite_end(&v, v.placed);
     for (size_t i = 0; i < v.nparts; i++)
         cm_virtual_part_deinit(&v, &v.parts[i]);
     free(v.parts);

@@ -54,6 +54,15 @@ int cm_local_flush_directory(const char *path, cm_error *err);
 void cm_dir_set_clear(cm_dir_set *set);
 uint64_t cm_local_host(void);
 
+/* local_sweep.c */
+
+/* Remove what processes that are gone left of writing directory/name; begins: of all whose names
+ * begin so. What cannot be removed stays. */
+void cm_local_sweep(const char *directory, const char *name, bool begins);
+
+/* A directory and all in it. Without a context: cleaning up goes on after Ctrl-C. */
+int cm_local_remove_tree(const char *path, cm_error *err);
+
 /* local_walk.c */
 int cm_local_list(cm_store *s, const char *prefix, cm_list_fn fn, void *user, cm_error *err);
 int cm_local_del(cm_store *s, const char *key, cm_error *err);

@@ -8,7 +8,7 @@
  * of its own, made with O_EXCL, so that any number of writers of one object never meet: the last
  * rename wins. Whatever fails, the temporary is removed and the object is as before. What a killed
  * process leaves behind carries the mark ".cm-tmp-": listing hides it, and it goes with the store
- * in the making (save/target.c).
+ * in the making (save/target.c), or with the next that writes the file (local_sweep.c).
  *
  * Directories are made when opening the temporary fails for want of one: a store of a million
  * chunks in few directories does not ask a million times.

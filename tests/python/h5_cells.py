@@ -1,4 +1,6 @@
 """What h5py sees in an HDF5 file, in the form in which tests/cm_dump gives it: cells as bytes, attributes as JSON."""
+import json
+
 import h5py
 import numpy as np
 
@@ -101,8 +103,14 @@ def json_cell(h, v, t):
         return reference_text(h, v)
     if isinstance(v, (str, bytes)) and t.kind != "V":
         return v if isinstance(v, str) else v.rstrip(b"\0").decode("utf-8", "replace")
+    base = h5py.check_vlen_dtype(t)
+    if isinstance(base, np.dtype) and isinstance(v, np.ndarray) and v.dtype.kind != "O":
+        return [json_cell(h, x, base) for x in in_order(v, base)]
     if isinstance(v, np.ndarray) and v.ndim:
-        return [json_cell(h, x, v.dtype) for x in v]
+        inner = base if isinstance(base, np.dtype) else t.subdtype[0] if t.subdtype else v.dtype
+        return [json_cell(h, x, inner) for x in v]
+    if v is None:  # a sequence of nothing
+        return []
     if t.names:
         return {n: json_cell(h, v[n], t[n]) for n in t.names}
     if t.kind in "VmM":
@@ -112,6 +120,27 @@ def json_cell(h, v, t):
     return plain(v)
 
 
+def needs_words(t):
+    """Compounds that have text, sequences or references in them, and sequences of such, or of arrays."""
+    def varies(t):
+        return t.kind == "O" or (t.subdtype is not None and varies(t.subdtype[0])) or any(varies(t[n]) for n in t.names or ())
+
+    base = h5py.check_vlen_dtype(t)
+    if isinstance(base, np.dtype):
+        return bool(base.subdtype) or varies(base)
+    return t.names is not None and varies(t)
+
+
+def worded(d, t):
+    """Each cell as a line of JSON."""
+    a = d[()]
+    if isinstance(a, np.ndarray) and (t.names or a.dtype.kind == "O") and a.shape[:d.ndim] == d.shape and d.ndim:
+        cells = list(a.reshape(-1)) if a.dtype.kind == "O" or t.names else a
+    else:
+        cells = [a]
+    return string_bytes(json.dumps(json_cell(d.file, x, t), ensure_ascii=False) for x in cells)
+
+
 def cells_of(d):
     """The cells of an h5py dataset as cm_dump hashes them; None when they are of no kind it reads."""
     t = d.dtype
@@ -119,6 +148,8 @@ def cells_of(d):
         return b""
     if t.subdtype:  # array types are more axes, in numpy as well
         t = t.subdtype[0]
+    if needs_words(t):
+        return worded(d, t)
     info = h5py.check_string_dtype(t)
     if info is not None and not isinstance(d.id.get_type(), h5py.h5t.TypeOpaqueID):
         a = d[()]
@@ -135,8 +166,6 @@ def cells_of(d):
     if h5py.check_vlen_dtype(t):
         a = d[()]
         lists = a.ravel() if isinstance(a, np.ndarray) and a.dtype.kind == "O" else [a]
-        if h5py.check_vlen_dtype(t).kind == "O":
-            return None
         raw = [fixed_bytes(in_order(x, h5py.check_vlen_dtype(t))) for x in lists]
         return b"".join(len(x).to_bytes(4, "little") + x for x in raw)
     if t.names or t.kind in "VmM" or isinstance(d.id.get_type(), h5py.h5t.TypeOpaqueID):

@@ -229,10 +229,11 @@ def kept_list():
 
 
 def compare_list(write):
-    old = kept_list() if os.path.exists(LIST) else set()
+    first = not os.path.exists(LIST)
+    old = set() if first else kept_list()
     for key, reason in sorted(SEEN.refused.items()):
-        check(key in old or not old, f"{key} is refused and not on the list: {reason}")
-    if write and (not old or set(SEEN.refused) <= old):
+        check(first or key in old, f"{key} is refused and not on the list: {reason}")
+    if write and (first or set(SEEN.refused) <= old):
         with open(LIST, "w", encoding="utf-8") as f:
             f.write(HEAD)
             f.writelines(f"{key}\t{reason}\n" for key, reason in sorted(SEEN.refused.items()))

@@ -52,6 +52,8 @@ struct cm_h5_dataset {
     cm_error *problem; /* why it cannot be read; then only what was understood is set */
 
     cm_h5_type type;
+    const uint8_t *type_bytes; /* the message that type points into */
+    size_t type_nbytes;
     bool has_type, has_space;
     cm_h5_space space;
     cm_h5_layout layout;
@@ -337,8 +339,12 @@ enum cm_h5_cells {
     CM_H5_CELLS_RECORD,
     CM_H5_CELLS_SEQUENCE,
     CM_H5_CELLS_REFERENCE,
-    CM_H5_CELLS_REGION
+    CM_H5_CELLS_REGION,
+    CM_H5_CELLS_WORDED
 };
+
+/* How cells of a type that no dtype holds become text; h5_worded.c. Counted, immutable. */
+typedef struct cm_h5_wording cm_h5_wording;
 
 typedef struct cm_h5_unpacker {
     cm_h5_file *file; /* ref'd */
@@ -350,7 +356,24 @@ typedef struct cm_h5_unpacker {
     cm_h5_narrow narrow;
     const cm_h5_moves *moves; /* of records, and of what sequences are made of; ref'd */
     cm_h5_paths *paths;       /* of references; ref'd */
+    cm_h5_wording *wording;   /* ref'd */
 } cm_h5_unpacker;
+
+/* Compounds that have values of variable size or references in them, and sequences of such. */
+bool cm_h5_type_needs_words(const cm_h5_type *t);
+
+/* For the type that the message describes, or that of the cells of its array type; paths for the
+ * references in it. CM_EUNSUP, CM_EDATA, CM_ELIMIT for what cannot be read, named. */
+int cm_h5_wording_new(const cm_h5_file *f, const uint8_t *message, size_t nbytes,
+                      cm_h5_paths *paths, cm_h5_wording **out, cm_error *err);
+cm_h5_wording *cm_h5_wording_ref(cm_h5_wording *w);
+void cm_h5_wording_unref(cm_h5_wording *w); /* NULL is legal */
+
+/* One cell's text, malloc'ed. CM_ELIMIT when the budget has no room for it. */
+int cm_h5_wording_text(const cm_h5_wording *w, cm_h5_file *f, const uint8_t *cell, char **text,
+                       size_t *nbytes, cm_error *err);
+int cm_h5_worded_unpack(const cm_h5_unpacker *u, const uint8_t *p, cm_string *dst, int64_t n,
+                        cm_arena *arena, cm_error *err);
 
 /* A copy of *like on the heap, with its file ref'd. */
 int cm_h5_unpacker_new(const cm_h5_unpacker *like, cm_h5_unpacker **out, cm_error *err);
@@ -364,8 +387,15 @@ bool cm_h5_unpacker_note(const cm_array *leaf, uint32_t note[4]);
 int cm_h5_unpacker_of_note(const uint32_t note[4], cm_dtype dtype, cm_h5_unpacker **out,
                            cm_error *err);
 
-/* Global heap collections kept for reading strings; one per file. */
+/* Global heap collections kept for reading variables; one cache per file (h5_heap_cache.c). What is
+ * acquired stays until it is released (NULL is legal). Threads: any. */
+typedef struct cm_h5_held cm_h5_held;
 int cm_h5_heap_cache_new(cm_h5_heap_cache **out, cm_error *err);
 void cm_h5_heap_cache_free(cm_h5_heap_cache *c);
+int cm_h5_heap_acquire(cm_h5_file *f, uint64_t addr, cm_h5_held **out, cm_error *err);
+void cm_h5_heap_release(cm_h5_file *f, cm_h5_held *e);
+uint64_t cm_h5_heap_address(const cm_h5_held *e);
+int cm_h5_heap_object(const cm_h5_held *e, uint32_t index, const uint8_t **data, size_t *nbytes,
+                      cm_error *err);
 
 #endif

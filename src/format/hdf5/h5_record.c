@@ -9,9 +9,9 @@
  * all the cells of a block. Where nothing has to be moved (no gaps, native numbers: what h5py and
  * netCDF write mostly) the list says so, and the cells are read as they are.
  *
- * Members must have a fixed size: variable-length strings and sequences inside a compound, and
- * references, whose text has none, are refused with the member's name. Fixed strings stay bytes,
- * cut at their padding and filled up with NULs, which is what numpy's S is. Enums are their
+ * Members must have a fixed size: compounds with variable-length strings and sequences in them, or
+ * references, whose text has none, are h5_worded.c's and do not come here. Fixed strings stay
+ * bytes, cut at their padding and filled up with NULs, which is what numpy's S is. Enums are their
  * numbers.
  */
 #include <stdio.h>

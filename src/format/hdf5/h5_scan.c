@@ -293,6 +293,11 @@ static int parse_shape_and_type(cm_h5_scan *s, cm_h5_dataset *d, cm_error *err)
     d->has_space = true;
     m = cm_h5_header_find(&s->header, CM_H5_DATATYPE);
     rc = cm_h5_message_bytes(&s->reader, m->type, m->flags, m->data, m->nbytes, &c, err);
+    d->type_bytes = c.p;
+    d->type_nbytes = rc ? 0 : cm_h5_left(&c);
+    if (rc == 0)
+        rc = keep(s, &d->type_bytes, d->type_nbytes, err);
+    c = cm_h5_cursor_of(d->type_bytes, d->type_nbytes);
     if (rc == 0)
         rc = cm_h5_type_parse(&c, &d->type, err);
     d->stored_size = d->type.size;

@@ -3,18 +3,16 @@
  * Values come out as netCDF4-python gives them: one value is a scalar (also when it is stored as an
  * array of one), several are a list, a fixed string loses its NUL bytes. Arrays of two or more
  * dimensions, which netCDF does not have, are nested lists. Enums are their numbers, h5py's bools
- * true and false. Compounds are objects of their members, array types and sequences lists, opaque
- * bytes text of two hexadecimal digits each, references the text that h5_reference.c makes of them.
+ * true and false. What a cell of any other type is, h5_json.c says.
  *
  * Nothing vanishes: an attribute that cannot be read is there with the value null and dtype
  * CM_NONE, and a warning in the log says why. Text that is not UTF-8 is taken as Latin-1, byte for
- * code point, with a warning. All sequences of an attribute may lie in one heap object, so a small
- * file could ask for any number of values: they are counted.
+ * code point, with a warning.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "format/hdf5/h5_model.h"
+#include "format/hdf5/h5_json.h"
 #include "nd/copy.h"
 #include "text/utf8.h"
 
@@ -61,226 +59,15 @@ size_t cm_h5_string_length(const uint8_t *p, size_t size, int padding)
     return n;
 }
 
-/* What is needed to turn cell after cell of one attribute into JSON. */
+/* One attribute at work. */
 typedef struct values {
     cm_h5_scan *s;
     const cm_h5_attribute *a;
-    const char *path;
+    cm_h5_json json;
     bool simple; /* numbers: */
     cm_dtype dtype;
     const uint8_t *cells; /* native */
-    cm_error *err;
-    int rc;
 } values;
-
-static cm_json *fail(values *v, int rc)
-{
-    v->rc = rc;
-    return NULL;
-}
-
-/* What making JSON gave, which is NULL without memory. */
-static cm_json *made(values *v, cm_json *j)
-{
-    return j || v->rc ? j
-                      : fail(v, cm_error_set(v->err, CM_ENOMEM, "out of memory for attributes"));
-}
-
-static cm_json *string_at(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    const cm_h5_attribute *a = v->a;
-    uint8_t *stripped = NULL;
-    size_t n = t->size;
-    if (t->vlen_string) {
-        int rc = cm_h5_scan_vlen(v->s, p, 1, &p, &n, v->err);
-        if (rc)
-            return fail(v, rc);
-        const uint8_t *nul = memchr(p, 0, n);
-        n = nul ? (size_t)(nul - p) : n;
-    } else {
-        bool spaces = t->padding == CM_H5_SPACE_PADDED;
-        n = cm_h5_string_length(p, n, spaces ? CM_H5_SPACE_PADDED : CM_H5_NUL_PADDED);
-        if (memchr(p, 0, n)) {
-            stripped = cm_h5_alloc(&v->s->arena, n, v->err);
-            if (!stripped)
-                return fail(v, CM_ENOMEM);
-            size_t k = 0;
-            for (size_t b = 0; b < n; b++)
-                if (p[b])
-                    stripped[k++] = p[b];
-            p = stripped;
-            n = k;
-        }
-    }
-    if (!cm_utf8_valid((const char *)p, n)) {
-        char what[96];
-        snprintf(what, sizeof what, "attribute %.*s",
-                 (int)(a->name_nbytes < 60 ? a->name_nbytes : 60), a->name);
-        const char *text;
-        int rc = cm_h5_text(v->s, p, n, v->path, what, &text, &n, v->err);
-        if (rc)
-            return fail(v, rc);
-        p = (const uint8_t *)text;
-    }
-    return made(v, cm_json_new_string_n(v->s->dataset->doc, (const char *)p, n));
-}
-
-static cm_json *cell(values *v, const cm_h5_type *t, const uint8_t *p);
-
-/* Cells along the axes `lengths`, ndim of them of 4 bytes each in a file's order; *p moves on. */
-static cm_json *cells_along(values *v, const uint32_t *lengths, int ndim, const cm_h5_type *t,
-                            const uint8_t **p)
-{
-    if (ndim == 0) {
-        cm_json *j = cell(v, t, *p);
-        *p += t->size;
-        return j;
-    }
-    cm_json_doc *doc = v->s->dataset->doc;
-    cm_json *list = cm_json_new_array(doc);
-    for (uint32_t i = 0; list && i < lengths[0]; i++) {
-        cm_json *item = cells_along(v, lengths + 1, ndim - 1, t, p);
-        if (!item)
-            return NULL;
-        if (cm_json_add(doc, list, item))
-            list = NULL;
-    }
-    return made(v, list);
-}
-
-static cm_json *array(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    uint32_t lengths[UINT8_MAX];
-    cm_h5_type base;
-    uint64_t nbytes;
-    int rc = cm_h5_type_parse_base(t, &base, v->err);
-    nbytes = base.size;
-    for (int i = 0; rc == 0 && i < t->array_ndim; i++) {
-        lengths[i] = cm_load_le32(t->array_lengths + 4 * i);
-        if (!cm_mul_u64(nbytes, lengths[i], &nbytes) || nbytes == 0)
-            rc = cm_error_set(v->err, CM_EDATA, "array type of length 0");
-    }
-    if (rc == 0 && nbytes != t->size)
-        rc = cm_error_set(v->err, CM_EDATA, "array type of %u bytes, its elements have %u", t->size,
-                          base.size);
-    return rc ? fail(v, rc) : cells_along(v, lengths, t->array_ndim, &base, &p);
-}
-
-static cm_json *sequence(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    cm_h5_type base;
-    size_t n = 0;
-    int rc = cm_h5_type_parse_base(t, &base, v->err);
-    if (rc == 0 && t->size != 8u + v->s->file->nbytes_off)
-        rc = cm_error_set(v->err, CM_EDATA, "variable-length sequence of %u bytes", t->size);
-    if (rc == 0)
-        rc = cm_h5_scan_vlen(v->s, p, base.size, &p, &n, v->err);
-    if (rc)
-        return fail(v, rc);
-    uint32_t length = (uint32_t)(n / base.size);
-    return cells_along(v, &length, 1, &base, &p);
-}
-
-static cm_json *compound(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    cm_json_doc *doc = v->s->dataset->doc;
-    cm_json *object = cm_json_new_object(doc);
-    cm_h5_cursor c = cm_h5_type_members(t);
-    for (unsigned i = 0; object && i < t->nmembers; i++) {
-        cm_h5_member m;
-        int rc = cm_h5_type_next_member(t, &c, &m, v->err);
-        if (rc)
-            return fail(v, rc);
-        if (!cm_utf8_valid(m.name, strlen(m.name)) || cm_json_get(object, m.name))
-            return fail(v, cm_error_set(v->err, CM_EUNSUP,
-                                        "compound whose member %u has a name that is there "
-                                        "already, or is not UTF-8",
-                                        i));
-        const uint8_t *at = p + m.offset;
-        cm_json *value = cells_along(v, m.lengths, m.ndim, &m.type, &at);
-        if (!value)
-            return NULL;
-        if (cm_json_set(doc, object, m.name, value))
-            object = NULL;
-    }
-    return made(v, object);
-}
-
-static cm_json *opaque(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    static const char digits[] = "0123456789abcdef";
-    char *text = cm_h5_alloc(&v->s->arena, 2 * (size_t)t->size, v->err);
-    if (!text)
-        return fail(v, CM_ENOMEM);
-    for (size_t i = 0; i < t->size; i++) {
-        text[2 * i] = digits[p[i] >> 4];
-        text[2 * i + 1] = digits[p[i] & 15];
-    }
-    return made(v, cm_json_new_string_n(v->s->dataset->doc, text, 2 * (size_t)t->size));
-}
-
-static cm_json *reference(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    const cm_h5_file *f = v->s->file;
-    size_t n = t->size;
-    uint64_t addr = 1;
-    uint32_t index;
-    int rc = 0;
-    if (t->reference) {
-        rc = cm_h5_region_place(f, p, t->size, &addr, &index, v->err);
-        if (rc == 0 && addr)
-            rc = cm_h5_scan_heap_object(v->s, addr, index, &p, &n, v->err);
-    }
-    cm_buffer text;
-    cm_buffer_init(&text, 16u << 20);
-    if (rc == 0 && addr)
-        rc = cm_h5_reference_text(v->s->paths, f, t->reference, p, n, &text, v->err);
-    cm_json *j = rc ? fail(v, rc)
-                    : made(v, cm_json_new_string_n(v->s->dataset->doc, (const char *)text.data,
-                                                   text.nbytes));
-    cm_buffer_deinit(&text);
-    return j;
-}
-
-static cm_json *number(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    uint8_t native[16] = {0};
-    cm_dtype dtype = cm_dtype_of(t->kind, 0);
-    uint32_t word = cm_dtype_word(dtype);
-    bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-    cm_h5_narrow narrow = cm_h5_narrow_of(t);
-    if (t->narrow_bits)
-        cm_h5_widen(&narrow, p, native);
-    else
-        memcpy(native, p, dtype.size);
-    if (!t->narrow_bits && word > 1 && t->big_endian != host_big)
-        cm_swap_bytes(native, dtype.size, word);
-    if (t->kind == CM_BOOL && native[0] > 1)
-        dtype = cm_dtype_of(CM_INT8, 0);
-    return made(v, cm_json_from_cells(v->s->dataset->doc, dtype, native, 1, true));
-}
-
-/* One cell of any type. */
-static cm_json *cell(values *v, const cm_h5_type *t, const uint8_t *p)
-{
-    if (++v->s->nvalues > MAX_VALUES)
-        return fail(
-            v, cm_error_set(v->err, CM_ELIMIT, "attributes of more than %d values", MAX_VALUES));
-    if (t->why[0])
-        return fail(v, cm_error_set(v->err, CM_EUNSUP, "%s", t->why));
-    if (t->cls == CM_H5_STRING || t->vlen_string)
-        return string_at(v, t, p);
-    if (t->kind != CM_NONE)
-        return number(v, t, p);
-    switch (t->cls) {
-    case CM_H5_COMPOUND: return compound(v, t, p);
-    case CM_H5_ARRAY: return array(v, t, p);
-    case CM_H5_VLEN: return sequence(v, t, p);
-    case CM_H5_OPAQUE: return opaque(v, t, p);
-    case CM_H5_REFERENCE: return reference(v, t, p);
-    default: return fail(v, cm_error_set(v->err, CM_EUNSUP, "HDF5 class %u", t->cls));
-    }
-}
 
 /* Cells [at, at + n) as a list, or as a scalar. */
 static cm_json *row(values *v, size_t at, size_t n, bool scalar)
@@ -288,18 +75,19 @@ static cm_json *row(values *v, size_t at, size_t n, bool scalar)
     cm_json_doc *doc = v->s->dataset->doc;
     const cm_h5_type *t = &v->a->type;
     if (v->simple)
-        return made(v, cm_json_from_cells(doc, v->dtype, v->cells + at * v->dtype.size, n, scalar));
+        return cm_h5_json_made(
+            &v->json, cm_json_from_cells(doc, v->dtype, v->cells + at * v->dtype.size, n, scalar));
     if (scalar)
-        return cell(v, t, v->a->data + at * t->size);
+        return cm_h5_json_cell(&v->json, t, v->a->data + at * t->size);
     cm_json *j = cm_json_new_array(doc);
     for (size_t i = 0; j && i < n; i++) {
-        cm_json *item = cell(v, t, v->a->data + (at + i) * t->size);
+        cm_json *item = cm_h5_json_cell(&v->json, t, v->a->data + (at + i) * t->size);
         if (!item)
             return NULL;
         if (cm_json_add(doc, j, item))
             j = NULL;
     }
-    return made(v, j);
+    return cm_h5_json_made(&v->json, j);
 }
 
 static cm_json *nested(values *v, int axis, size_t at, size_t n)
@@ -317,7 +105,7 @@ static cm_json *nested(values *v, int axis, size_t at, size_t n)
         if (cm_json_add(doc, j, item))
             j = NULL;
     }
-    return made(v, j);
+    return cm_h5_json_made(&v->json, j);
 }
 
 static bool only_zero_and_one(const uint8_t *p, size_t n)
@@ -383,17 +171,28 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
         return unreadable(s, a, path, t->why, value, dtype, err);
     cm_error why;
     why.code = 0;
-    values v = {.s = s, .a = a, .path = path, .simple = t->kind != CM_NONE, .err = &why};
+    values v = {.s = s,
+                .a = a,
+                .json = {.file = s->file,
+                         .paths = s->paths,
+                         .doc = s->dataset->doc,
+                         .scan = s,
+                         .attribute = a,
+                         .path = path,
+                         .nvalues = &s->nvalues,
+                         .max_values = MAX_VALUES,
+                         .err = &why},
+                .simple = t->kind != CM_NONE};
     int64_t nelem = 0;
     cm_h5_space_nelem(&a->space, &nelem);
     v.dtype = dtype_of(t, &why);
     if (v.simple && v.dtype.kind == CM_BOOL && !only_zero_and_one(a->data, a->nbytes))
         v.dtype = cm_dtype_of(CM_INT8, 0);
     if (v.simple)
-        v.rc = native(&v, &why);
+        v.json.rc = native(&v, &why);
     *dtype = v.dtype;
     *value = NULL;
-    if (v.rc == 0) {
+    if (v.json.rc == 0) {
         if (text && a->space.null)
             *value = cm_json_new_string(s->dataset->doc, "");
         else if (a->space.ndim > 1)
@@ -403,9 +202,9 @@ int cm_h5_attribute_value(cm_h5_scan *s, const cm_h5_attribute *a, const char *p
     }
     if (*value)
         return 0;
-    if (cm_h5_is_local(v.rc))
+    if (cm_h5_is_local(v.json.rc))
         return unreadable(s, a, path, why.message, value, dtype, err);
     if (err)
         *err = why;
-    return v.rc ? v.rc : cm_error_set(err, CM_ENOMEM, "out of memory for attributes");
+    return v.json.rc ? v.json.rc : cm_error_set(err, CM_ENOMEM, "out of memory for attributes");
 }

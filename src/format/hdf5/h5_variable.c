@@ -41,6 +41,7 @@ typedef struct maker {
     uint64_t at, nbytes; /* nbytes: how many are said to be there; CM_H5_UNDEF: not said */
     cm_h5_moves *moves;  /* of records and sequences */
     cm_record *sequence; /* the dtype's, where it is one */
+    cm_h5_wording *wording;
     _Alignas(cm_string) uint8_t own[16];
     _Alignas(cm_string) uint8_t other[16];
     const void *fill, *beyond; /* a cell each: where nothing was written, and beyond the extent */
@@ -55,6 +56,19 @@ static int choose_large_cells(maker *m, bool *done, cm_error *err)
     cm_h5_type base;
     int rc = 0;
     *done = true;
+    if (cm_h5_type_needs_words(t)) {
+        m->dtype = cm_dtype_of(CM_STRING, 0);
+        m->stored = cm_dtype_of(CM_BYTES, t->size);
+        m->unpacks = true;
+        m->unpacker.cells = CM_H5_CELLS_WORDED;
+        rc = cm_h5_wording_new(m->s->file, m->d->type_bytes, m->d->type_nbytes, m->s->paths,
+                               &m->wording, err);
+        m->unpacker.wording = m->wording;
+        if (rc == 0 && m->v)
+            cm_context_log(m->s->file->ctx, CM_LOG_INFO, "%s: %s: cells are read as JSON text",
+                           m->s->file->uri, m->v->path);
+        return rc;
+    }
     if (t->cls == CM_H5_OPAQUE) {
         m->stored = m->dtype = cm_h5_opaque_dtype(t, &m->big_endian);
         return t->size > CM_H5_MAX_CELL ? cm_error_set(err, CM_ELIMIT, "cells of %u bytes", t->size)
@@ -237,6 +251,25 @@ static int large_fill(maker *m, cm_error *err)
     return rc;
 }
 
+/* Cells that are words have a text where nothing was written, also without a fill value. */
+static int worded_fill(maker *m, cm_error *err)
+{
+    const cm_h5_dataset *d = m->d;
+    char *text = NULL;
+    size_t n = 0;
+    uint8_t *zeros = cm_calloc(1, d->type.size, err);
+    int rc = zeros ? cm_h5_wording_text(m->wording, m->s->file, d->fill.user ? d->fill.data : zeros,
+                                        &text, &n, err)
+                   : CM_ENOMEM;
+    const char *kept = rc ? NULL : cm_h5_alloc_string(&m->s->arena, text, n, err);
+    cm_string value = {kept, n};
+    memcpy(m->own, &value, sizeof value);
+    m->beyond = m->fill;
+    free(zeros);
+    free(text);
+    return rc ? rc : kept ? 0 : CM_ENOMEM;
+}
+
 static int choose_fill(maker *m, cm_error *err)
 {
     const cm_h5_dataset *d = m->d;
@@ -247,6 +280,8 @@ static int choose_fill(maker *m, cm_error *err)
     m->beyond = large ? NULL : m->other;
     if (m->dtype.kind == CM_SEQUENCE)
         m->fill = m->beyond = m->own;
+    if (!d->fill.user && m->wording)
+        return worded_fill(m, err);
     if (!d->fill.user) {
         if (m->dtype.kind != CM_STRING && !large)
             netcdf_fill(m->dtype.kind, m->other);
@@ -259,7 +294,9 @@ static int choose_fill(maker *m, cm_error *err)
         if (d->fill.data[i] != d->fill.data[i - d->type.size])
             return cm_error_set(err, CM_EUNSUP, "array type whose fill value has unequal elements");
     int rc = 0;
-    if (large)
+    if (m->wording)
+        rc = worded_fill(m, err);
+    else if (large)
         rc = large_fill(m, err);
     else if (m->unpacks && m->unpacker.cells == CM_H5_CELLS_NARROW)
         cm_h5_widen(&m->unpacker.narrow, d->fill.data, m->own);
@@ -606,6 +643,9 @@ static int make_any_array(maker *m, cm_array **out, cm_error *err)
     if (m->d->grows)
         return cm_error_set(err, CM_EUNSUP,
                             "virtual dataset that grows, in a file that another one leads to");
+    if ((m->d->layout.cls == CM_H5_VIRTUAL || m->from) && m->wording)
+        return cm_error_set(err, CM_EUNSUP,
+                            "virtual dataset of values that have others of variable size in them");
     if (m->d->layout.cls == CM_H5_VIRTUAL) {
         bool extends = memcmp(m->shape, m->extent, (size_t)m->ndim * sizeof *m->shape) != 0;
         bool same = !m->from || m->lifted_ndim == m->ndim;
@@ -640,6 +680,7 @@ static int make_array(maker *m, cm_array **out, cm_error *err)
     int rc = make_any_array(m, out, err);
     cm_h5_moves_unref(m->moves); /* the array has its own references */
     cm_record_unref(m->sequence);
+    cm_h5_wording_unref(m->wording);
     return rc;
 }
 

@@ -313,13 +313,19 @@ static int read_metadata(cm_store *store, const char *key, cm_json_doc **doc, cm
     return r;
 }
 
-bool cm_refs_is_parquet(cm_store *store, const char *key)
+/* What is no document at all is left to the Zarr driver; out of memory and the like is not "no". */
+int cm_refs_is_parquet(cm_store *store, const char *key, bool *is, cm_error *err)
 {
     cm_json_doc *doc = NULL;
-    bool is = read_metadata(store, key, &doc, NULL) == 0 &&
-              cm_json_get(cm_json_doc_root(doc), "record_size") != NULL;
+    cm_error why = {0};
+    int r = read_metadata(store, key, &doc, &why);
+    *is = r == 0 && cm_json_get(cm_json_doc_root(doc), "record_size") != NULL;
     cm_json_doc_free(doc);
-    return is;
+    if (r != CM_ENOMEM && r != CM_ECANCEL && r != CM_EIO)
+        return 0;
+    if (err)
+        *err = why;
+    return r;
 }
 
 /* The documents as consolidated metadata of a store in memory. Values may be texts of JSON. */

@@ -29,7 +29,7 @@
 #include "base/memory.h"
 #include "format/format.h"
 #include "format/tables/tables_cache.h"
-#include "store/store.h"
+#include "store/local.h"
 
 enum { SETTLED_S = 2, SETTLED_SYSTEM_NS = 100000000 };
 
@@ -378,6 +378,8 @@ int cm_tables_cache_save(cm_tables_cache *c, cm_error *err)
     ret = cm_tables_place_of(c->path, &place, &why);
     if (ret == 0) {
         ret = cm_store_open_local(c->ctx, place.directory, CM_DURABLE_NONE, &store, &why);
+        if (ret == 0)
+            cm_local_sweep(place.directory, place.key, false);
         if (ret == 0)
             ret = store->vt->put_from(store, place.key, produce, c, 0, &why);
         cm_store_unref(store);

@@ -13,6 +13,7 @@
 #include "format/format.h"
 #include "format/tables/tables_file.h"
 #include "format/tables/tables_layout.h"
+#include "store/local.h"
 
 enum { BATCH_PER_THREAD = 8 };
 
@@ -285,6 +286,8 @@ int cm_scan(cm_context *ctx, const char *const *uris, size_t n, const char *targ
     }
     if (ret == 0)
         ret = cm_store_open_local(ctx, place.directory, CM_DURABLE_NONE, &store, err);
+    if (ret == 0)
+        cm_local_sweep(place.directory, place.key, false);
     if (ret == 0)
         ret = store->vt->put_from(store, place.key, produce, &s,
                                   options->overwrite ? 0 : CM_PUT_IF_ABSENT, err);
