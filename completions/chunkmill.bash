@@ -126,7 +126,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --dry-run --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     survey)
         case $previous in

@@ -36,9 +36,11 @@ static void say_done(cm_cli *cli, const cm_scan_stats *stats, double seconds)
     cm_cli_size_text(stats->nbytes, size, sizeof size);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
-                "%s: %" PRIu64 " files, %" PRIu64 " variables, %" PRIu64
-                " chunks, %s, %.2f s, peak memory %s",
-                cli->args.out, stats->files, stats->variables, stats->chunks, size, seconds, peak);
+                "%s: %" PRIu64 " file%s, %" PRIu64 " variable%s, %" PRIu64
+                " chunk%s, %s, %.2f s, peak memory %s",
+                cli->args.out, stats->files, stats->files == 1 ? "" : "s", stats->variables,
+                stats->variables == 1 ? "" : "s", stats->chunks, stats->chunks == 1 ? "" : "s",
+                size, seconds, peak);
     if (stats->deferred && cli->args.verbose)
         cm_cli_note(cli, "%" PRIu64 " variables will be opened from their files when wanted",
                     stats->deferred);

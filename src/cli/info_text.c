@@ -202,8 +202,11 @@ static void put_step(const picture *p, const cm_cli_axis *a)
 {
     char step[40], most[40];
     const char *space = a->unit[0] ? " " : "";
+    size_t n = strlen(a->unit); /* 1 day, not 1 days */
+    int unit = n > 1 && a->unit[n - 1] == 's' && a->is_time && a->step == 1 ? (int)n - 1 : (int)n;
     if (a->regular)
-        cm_cli_out_format(p->out, ", step %s%s%s", step_text(a->step, step), space, a->unit);
+        cm_cli_out_format(p->out, ", step %s%s%.*s", step_text(a->step, step), space, unit,
+                          a->unit);
     else
         cm_cli_out_format(p->out, ", irregular: steps from %s to %s%s%s",
                           step_text(a->least_step, step), step_text(a->most_step, most), space,

@@ -37,6 +37,7 @@ void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
         cm_array_unref(p->views[i]);
     free(p->views);
     free(p->rewritten);
+    cm_buffer_deinit(&p->small_chunks);
     cm_budget_unpin(cm_context_budget(v->ctx), p->pinned);
     cm_chain_unref(p->chain);
 }
@@ -315,8 +316,8 @@ static int check_chunked(cm_virtual_part *p, cm_error *err)
         if (k + 1 < p->nsegments && n % size) {
             snprintf(
                 text, sizeof text,
-                "it has %lld steps of axis %d in chunks of %lld: a partial chunk in the middle",
-                (long long)n, p->axis, (long long)size);
+                "it has %lld step%s of axis %d in chunks of %lld: a partial chunk in the middle",
+                (long long)n, n == 1 ? "" : "s", p->axis, (long long)size);
             return refuse(s->leaf, p, err, text);
         }
     }

@@ -89,7 +89,7 @@ def test_info_coordinates(demo):
     assert t["first_time"] == "2002-01-01T12:00:00" and t["last_time"] == "2002-12-31T12:00:00"
     assert t["step"] == 1.0 and t["regular"] is True
     text = ok("info", "tas_2002.nc", cwd=demo).stdout
-    assert "2002-01-01T12:00:00 to 2002-12-31T12:00:00, step 1 days" in text
+    assert "2002-01-01T12:00:00 to 2002-12-31T12:00:00, step 1 day\n" in text
     assert "-87.5 to 87.5, step 5\n" in text
 
 
