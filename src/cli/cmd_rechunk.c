@@ -234,15 +234,10 @@ static int run(cm_cli *cli, cm_error *err)
     cm_cli_sources sources = {0};
     const char *target = cli->args.operands[cli->args.noperands - 1];
     int ret = cm_cli_begin(cli, 0, err);
-    if (ret < 0)
-        return ret;
-    if (cli->args.noperands == 1 && !cli->args.files_from) {
-        cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
-        cm_error_object(err, cli->command->name);
-        cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
-        return CM_EINVAL;
-    }
-    ret = check_target(cli, target, err);
+    if (ret == 0)
+        ret = cm_cli_require_target(cli, err);
+    if (ret == 0)
+        ret = check_target(cli, target, err);
     if (ret == 0)
         ret = cm_cli_sources_list(cli, cli->args.noperands - 1, &sources, err);
     if (ret == 0) {

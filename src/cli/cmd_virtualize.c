@@ -195,15 +195,10 @@ static int run(cm_cli *cli, cm_error *err)
     const char *target = cli->args.operands[cli->args.noperands - 1];
     bool parquet;
     int ret = cm_cli_begin(cli, 0, err);
-    if (ret < 0)
-        return ret;
-    if (cli->args.noperands == 1 && !cli->args.files_from) {
-        cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
-        cm_error_object(err, cli->command->name);
-        cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
-        return CM_EINVAL;
-    }
-    ret = choose_form(cli, target, &parquet, err);
+    if (ret == 0)
+        ret = cm_cli_require_target(cli, err);
+    if (ret == 0)
+        ret = choose_form(cli, target, &parquet, err);
     if (ret == 0)
         ret = list_sources(cli, target, &sources, err);
     if (ret == 0)
