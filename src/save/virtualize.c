@@ -90,6 +90,19 @@ static int add_groups(cm_virtual *v, const cm_group *g, cm_error *err)
     return r;
 }
 
+cm_zarr_array_spec cm_virtual_spec(const cm_virtual_part *p)
+{
+    const cm_variable *var = p->variable;
+    return (cm_zarr_array_spec){.path = var->path,
+                                .dtype = var->array->dtype,
+                                .ndim = p->ndim,
+                                .shape = p->shape,
+                                .chain = p->chain,
+                                .dimensions = (const char *const *)var->dimensions,
+                                .attributes = var->attributes.items,
+                                .nattributes = var->attributes.count};
+}
+
 static int describe(cm_virtual *v, cm_error *err)
 {
     int r = cm_store_new_memory(v->ctx, &v->memory, err);
@@ -100,14 +113,7 @@ static int describe(cm_virtual *v, cm_error *err)
     for (size_t i = 0; i < v->nparts && r == 0; i++) {
         cm_virtual_part *p = &v->parts[i];
         const cm_variable *var = p->variable;
-        cm_zarr_array_spec spec = {.path = var->path,
-                                   .dtype = var->array->dtype,
-                                   .ndim = p->ndim,
-                                   .shape = p->shape,
-                                   .chain = p->chain,
-                                   .dimensions = (const char *const *)var->dimensions,
-                                   .attributes = var->attributes.items,
-                                   .nattributes = var->attributes.count};
+        cm_zarr_array_spec spec = cm_virtual_spec(p);
         r = cm_zarr_writer_add_array(v->writer, &spec, &p->target, err);
         if (r) {
             cm_error_variable(err, var->path);

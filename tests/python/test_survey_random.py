@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_virtual_random import make
 
-SETS = 12
+SETS = 8
 OPTIONS = [[], ["--concat", "time"], ["--static", "first"], ["--unpack", "float64"], ["--order", "given"], ["--order", "name"],
            ["--unsorted", "sort"], ["--order", "given", "--unsorted", "refuse"], ["--duplicates", "first"],
            ["--duplicates", "keep"], ["--gaps", "refuse"], ["--gaps", "fill"], ["--gaps", "ignore"], ["--stack", "member"],

@@ -16,7 +16,7 @@ zarr = pytest.importorskip("zarr")
 xarray = pytest.importorskip("xarray")
 utils = pytest.importorskip("kerchunk.utils")
 
-SETS = 12
+SETS = 8
 FORMATS = ["nc4", "nc4", "nc4", "nc4", "NETCDF3_CLASSIC", "NETCDF3_64BIT_DATA", "zarr2", "zarr3"]
 # what may differ in one file of a set; those that make values mean something else must be refused
 STORAGE = ["chunk", "codec", "endian", "steps", "units", "mask", "hole", "contiguous", "comment"]
