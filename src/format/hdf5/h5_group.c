@@ -39,10 +39,17 @@ typedef struct old_group {
     uint64_t right[33];  /* neighbour that the last node of each level named; 0: no node yet */
 } old_group;
 
+/* Of a symbol table entry. The specification says that the offset of its name is an offset; libhdf5
+ * writes and reads a length, and files whose two widths differ are as libhdf5 makes them. */
+static size_t symbol_bytes(const cm_h5_file *f)
+{
+    return (size_t)f->nbytes_len + f->nbytes_off + 24;
+}
+
 static int add_symbol(old_group *g, cm_h5_cursor *c, cm_error *err)
 {
     const cm_h5_file *f = g->r->file;
-    uint64_t name = cm_h5_uint(c, f->nbytes_off);
+    uint64_t name = cm_h5_uint(c, f->nbytes_len);
     cm_h5_link link = {.kind = CM_H5_LINK_HARD, .addr = cm_h5_address(c, f)};
     uint32_t cache = cm_h5_u32(c);
     cm_h5_take(c, 4);
@@ -90,7 +97,7 @@ static int cut_off(uint64_t addr, unsigned n, cm_error *err)
 static int check_symbols(old_group *g, uint64_t addr, unsigned n, uint64_t last, cm_error *err)
 {
     const cm_h5_file *f = g->r->file;
-    size_t entry = 2u * f->nbytes_off + 24, nbytes;
+    size_t entry = symbol_bytes(f), nbytes;
     const uint8_t *p;
     int rc = cm_h5_get_upto(g->r, addr, 8, 8 + 2u * f->leaf_k * (uint64_t)entry,
                             "symbol table node", &p, &nbytes, err);
@@ -98,7 +105,7 @@ static int check_symbols(old_group *g, uint64_t addr, unsigned n, uint64_t last,
         return rc;
     for (size_t i = n; 8 + (i + 1) * entry <= nbytes; i++) {
         cm_h5_cursor c = cm_h5_cursor_of(p + 8 + i * entry, entry);
-        uint64_t name = cm_h5_uint(&c, f->nbytes_off), object = cm_h5_address(&c, f);
+        uint64_t name = cm_h5_uint(&c, f->nbytes_len), object = cm_h5_address(&c, f);
         if (name == last && object != 0 && object != CM_H5_UNDEF && object < f->size)
             return cut_off(addr, n, err);
     }
@@ -116,7 +123,7 @@ static int symbol_node(old_group *g, uint64_t addr, uint64_t last, cm_error *err
     if (memcmp(p, "SNOD", 4) != 0 || p[4] != 1)
         return cm_error_set(err, CM_EDATA, "no symbol table node at %" PRIu64, addr);
     unsigned n = cm_load_le16(p + 6);
-    uint64_t nbytes = 8 + (uint64_t)n * (2u * f->nbytes_off + 24);
+    uint64_t nbytes = 8 + (uint64_t)n * symbol_bytes(f);
     rc = spend(g, nbytes, err);
     if (rc == 0)
         rc = cm_h5_get(g->r, addr, nbytes, "symbol table node", &p, err);
@@ -126,7 +133,7 @@ static int symbol_node(old_group *g, uint64_t addr, uint64_t last, cm_error *err
     uint64_t name = 0;
     for (unsigned i = 0; rc == 0 && i < n; i++) {
         cm_h5_cursor entry = c;
-        name = cm_h5_uint(&entry, f->nbytes_off);
+        name = cm_h5_uint(&entry, f->nbytes_len);
         rc = add_symbol(g, &c, err);
     }
     return rc || (n && name == last) ? rc : check_symbols(g, addr, n, last, err);

@@ -8,10 +8,11 @@
  * out, since it is this file (4).
  *
  * A selection is everything, or a hyperslab: along every axis `count` blocks of `block` cells, one
- * every `stride`, from `start`. Hyperslabs that are stored as a list of blocks are taken when the
- * blocks are those of such a selection. One that grows with its source has no end here, and gets
- * one in h5_growing.c, as do names with a counter in them. What has no such form (points) is
- * refused by name: the variable has a problem, and is not read by halves.
+ * every `stride`, from `start`. Hyperslabs that are stored as a list of blocks are taken as such a
+ * selection when they are one; else the mapping is cut into several (h5_unions.c). One that grows
+ * with its source has no end here, and gets one in h5_growing.c, as do names with a counter in
+ * them. Points, which libhdf5 does not take in virtual datasets, are refused by name: the variable
+ * has a problem, and is not read by halves.
  */
 #include <inttypes.h>
 
@@ -109,9 +110,26 @@ static bool is_regular(const corners *k, const uint64_t *count, const uint64_t *
     return true;
 }
 
+/* Blocks as they are. */
+static int irregular(const corners *k, cm_h5_arena *arena, cm_h5_slab *slab, cm_error *err)
+{
+    size_t n = (size_t)k->n * (size_t)k->ndim; /* both are bounded by the bytes that were read */
+    cm_h5_run *runs = cm_h5_alloc(arena, n * sizeof *runs, err);
+    int rc = runs ? 0 : CM_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        uint64_t b = i / (size_t)k->ndim;
+        int axis = (int)(i % (size_t)k->ndim);
+        uint64_t first = corner(k, b, false, axis), last = corner(k, b, true, axis);
+        rc = last < first ? malformed(err) : set_axis(&runs[i], first, 1, 1, last - first + 1, err);
+    }
+    slab->nblocks = (size_t)k->n;
+    slab->blocks = runs;
+    return rc;
+}
+
 /* HDF5 before 1.10 writes every selection as a list of blocks; most are regular all the same. */
-static int listed_blocks(cm_h5_cursor *c, size_t width, uint64_t nblocks, cm_h5_slab *slab,
-                         cm_error *err)
+static int listed_blocks(cm_h5_cursor *c, size_t width, uint64_t nblocks, cm_h5_arena *arena,
+                         cm_h5_slab *slab, cm_error *err)
 {
     uint64_t each = 2u * (uint64_t)slab->ndim * width, inner = 1;
     uint64_t count[CM_MAX_DIMS], stride[CM_MAX_DIMS];
@@ -127,7 +145,7 @@ static int listed_blocks(cm_h5_cursor *c, size_t width, uint64_t nblocks, cm_h5_
         inner *= count[i];
     }
     if (inner != nblocks || !is_regular(&k, count, stride))
-        return refuse(err, "a selection of irregular blocks");
+        return irregular(&k, arena, slab, err);
     int rc = 0;
     for (int i = 0; rc == 0 && i < slab->ndim; i++) {
         uint64_t first = corner(&k, 0, false, i), last = corner(&k, 0, true, i);
@@ -157,11 +175,11 @@ static int hyperslab(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, cm_e
     if (c->bad || ndim < 1 || ndim > CM_MAX_DIMS || (width != 2 && width != 4 && width != 8))
         return cm_error_set(err, CM_EDATA, "virtual dataset's selection is malformed");
     slab->ndim = (int)ndim;
-    slab->axis = cm_h5_alloc(arena, ndim * sizeof *slab->axis, err);
+    slab->axis = cm_h5_alloc_zero(arena, ndim, sizeof *slab->axis, err);
     if (!slab->axis)
         return CM_ENOMEM;
     if (version == 1 || !(flags & 1))
-        return listed_blocks(c, width, cm_h5_uint(c, width), slab, err);
+        return listed_blocks(c, width, cm_h5_uint(c, width), arena, slab, err);
     int rc = 0;
     for (int i = 0; rc == 0 && i < slab->ndim; i++)
         rc = regular_axis(c, width, &slab->axis[i], err);
@@ -261,8 +279,8 @@ static int complete(const cm_h5_space *space, cm_h5_arena *arena, cm_h5_mapping 
         if (!m->here.axis)
             return CM_ENOMEM;
         for (int i = 0; i < space->ndim; i++) {
-            m->here.axis[i].block = (int64_t)space->dims[i];
-            m->here.axis[i].count = m->here.axis[i].stride = 1;
+            m->here.axis[i] =
+                (cm_h5_run){.stride = 1, .count = 1, .block = (int64_t)space->dims[i]};
         }
     }
     if (m->here.ndim != space->ndim)
@@ -274,6 +292,8 @@ static int complete(const cm_h5_space *space, cm_h5_arena *arena, cm_h5_mapping 
 
 static bool is_open(const cm_h5_slab *slab)
 {
+    if (slab->nblocks)
+        return false;
     for (int i = 0; i < slab->ndim; i++)
         if (slab->axis[i].count == CM_H5_OPEN || slab->axis[i].block == CM_H5_OPEN)
             return true;
@@ -316,5 +336,5 @@ int cm_h5_mappings_parse(cm_h5_scan *s, cm_h5_dataset *d, const uint8_t *data, s
                             !(m->path = plain_name(&s->arena, m->path, err))))
             return CM_ENOMEM;
     }
-    return 0;
+    return cm_h5_unions_cut(s, d, err);
 }

@@ -62,7 +62,7 @@ static uint64_t parse_old(cm_h5_cursor *c, cm_h5_file *f, uint64_t *end, cm_erro
     cm_h5_address(c, f); /* free space */
     *end = end_in_file(f, base, cm_h5_address(c, f));
     cm_h5_address(c, f); /* driver information */
-    cm_h5_address(c, f); /* link name offset of the root's entry */
+    cm_h5_length(c, f);  /* link name offset of the root's entry */
     return cm_h5_address(c, f);
 }
 

@@ -32,6 +32,7 @@
 
 typedef struct source {
     char *file, *path;
+    uint64_t turned; /* how mappings turn its axes; 0: they take it whole */
     bool tried;
     cm_array *array; /* lifted; NULL: is not there */
     int from[CM_MAX_DIMS];
@@ -58,10 +59,7 @@ typedef struct vds {
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
-/* Where the axes of a source dataset go: the shape that each has selected, one after the other, is
- * that of the selection here, but for axes of length 1 here. The axis of the source, or -1, for
- * each axis here; false when they do not match. */
-static bool align_axes(int nthere, const int64_t *there, int nhere, const int64_t *here, int *from)
+bool cm_h5_align(int nthere, const int64_t *there, int nhere, const int64_t *here, int *from)
 {
     int k = nthere - 1;
     for (int i = nhere - 1; i >= 0; i--) {
@@ -96,7 +94,7 @@ static int orient(const vds *v, const mapping *m, int nsource, const int64_t *sh
         return cm_error_set(err, CM_EDATA,
                             "virtual dataset's source %s in %s is smaller than what is taken of it",
                             s->path, s->file);
-    if (!align_axes(nsource, there, v->base.ndim, here, from))
+    if (!cm_h5_align(nsource, there, v->base.ndim, here, from))
         return cm_error_set(err, CM_EUNSUP,
                             "virtual dataset's source %s in %s has its cells in another shape",
                             s->path, s->file);
@@ -465,21 +463,40 @@ static const cm_array_vt virtual_vt = {.kind = "virtual",
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+/* A number for the axes of here that axes of the source become: the same source seen in two ways is
+ * two sources. */
+static uint64_t turn_of(const cm_h5_mapping *m)
+{
+    int64_t here[CM_MAX_DIMS], there[CM_MAX_DIMS];
+    int from[CM_MAX_DIMS];
+    for (int i = 0; i < m->here.ndim; i++)
+        here[i] = selected(&m->here.axis[i]);
+    for (int i = 0; i < m->there.ndim; i++)
+        there[i] = selected(&m->there.axis[i]);
+    if (m->whole || !cm_h5_align(m->there.ndim, there, m->here.ndim, here, from))
+        return 0;
+    uint64_t used = UINT64_C(1) << 63;
+    for (int i = 0; i < m->here.ndim; i++) /* they keep their order */
+        used |= (uint64_t)(from[i] >= 0) << i;
+    return used;
+}
+
 static int add_source(vds *v, const cm_h5_mapping *m, cm_h5_map *seen, uint32_t *out, cm_error *err)
 {
-    uint64_t hash = 0xcbf29ce484222325u, at;
+    uint64_t turned = turn_of(m), hash = 0xcbf29ce484222325u ^ turned, at;
     for (const char *p = m->file; *p; p++)
         hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
     for (const char *p = m->path; *p; p++)
         hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
     hash = hash == CM_H5_UNDEF ? 0 : hash;
     if (cm_h5_map_get(seen, hash, &at) && strcmp(v->sources[at].file, m->file) == 0 &&
-        strcmp(v->sources[at].path, m->path) == 0) {
+        strcmp(v->sources[at].path, m->path) == 0 && v->sources[at].turned == turned) {
         *out = (uint32_t)at;
         return 0;
     }
     source *s = &v->sources[v->nsources];
     *out = (uint32_t)v->nsources++;
+    s->turned = turned;
     s->file = cm_strdup(m->file, err);
     s->path = cm_strdup(m->path, err);
     return s->file && s->path ? cm_h5_map_put(seen, hash, *out, err) : CM_ENOMEM;
@@ -487,7 +504,7 @@ static int add_source(vds *v, const cm_h5_mapping *m, cm_h5_map *seen, uint32_t 
 
 static cm_h5_slab keep_slab(const cm_h5_slab *slab, cm_h5_run **at)
 {
-    cm_h5_slab out = {slab->ndim, *at};
+    cm_h5_slab out = {.ndim = slab->ndim, .axis = *at};
     if (slab->ndim)
         memcpy(*at, slab->axis, (size_t)slab->ndim * sizeof **at);
     *at += slab->ndim;
