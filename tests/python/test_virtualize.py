@@ -690,6 +690,21 @@ def test_dry_run(tmp_path, ok, run, form, more):
     assert done.code == 5 and "--overwrite" in done.err
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_small_store_with_chunks_that_are_not_there(tmp_path, ok, form):
+    """They read as 5, which is no _FillValue: the variable is written into the references, as survey says."""
+    zarr = pytest.importorskip("zarr")
+    a = zarr.open_group(str(tmp_path / "z.zarr"), mode="w").create_array(
+        "v", shape=(6, 10), chunks=(2, 10), dtype="i4", fill_value=5, dimension_names=("time", "x"))
+    a[:2] = np.arange(20).reshape(2, 10)
+    want = np.full((6, 10), 5)
+    want[:2] = np.arange(20).reshape(2, 10)
+    assert ok("survey", tmp_path / "z.zarr", "--json").json()["virtualizable"]
+    ok("virtualize", tmp_path / "z.zarr", tmp_path / form)
+    ok("diff", tmp_path / "z.zarr", tmp_path / form)
+    assert np.array_equal(raw(tmp_path / form, form).v.values, want)
+
+
 def test_dry_run_refuses(tmp_path, run):
     path = tmp_path / "m.h5"
     with h5py.File(path, "w") as h:
