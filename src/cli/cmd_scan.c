@@ -2,6 +2,7 @@
  */
 #include <inttypes.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/sizes.h"
 #include "cli/sources.h"
@@ -38,12 +39,12 @@ static void say_done(cm_cli *cli, const cm_scan_stats *stats, double seconds)
     cm_cli_note(cli,
                 "%s: %" PRIu64 " file%s, %" PRIu64 " variable%s, %" PRIu64
                 " chunk%s, %s, %.2f s, peak memory %s",
-                cli->args.out, stats->files, stats->files == 1 ? "" : "s", stats->variables,
-                stats->variables == 1 ? "" : "s", stats->chunks, stats->chunks == 1 ? "" : "s",
-                size, seconds, peak);
+                cli->args.out, stats->files, cm_cli_plural((int64_t)stats->files), stats->variables,
+                cm_cli_plural((int64_t)stats->variables), stats->chunks,
+                cm_cli_plural((int64_t)stats->chunks), size, seconds, peak);
     if (stats->deferred && cli->args.verbose)
-        cm_cli_note(cli, "%" PRIu64 " variables will be opened from their files when wanted",
-                    stats->deferred);
+        cm_cli_note(cli, "%" PRIu64 " variable%s will be opened from the files when wanted",
+                    stats->deferred, cm_cli_plural((int64_t)stats->deferred));
 }
 
 static int run(cm_cli *cli, cm_error *err)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/plan_text.h"
 #include "cli/sizes.h"
@@ -88,11 +89,6 @@ static void note(void *user, const char *line)
     cm_cli_note(user, "%s", line);
 }
 
-static const char *s_of(int64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
 static void put_plan(cm_cli *cli, const cm_cli_sources *s, const char *target, const cm_json *plan)
 {
     static const char *const titles[] = {"variable", "how",     "shape",     "chunks",
@@ -136,19 +132,19 @@ static void say_written(cm_cli *cli, const char *target, const cm_virtualize_sta
     char kept[80] = "";
     if (stats->kept)
         snprintf(kept, sizeof kept, ", %" PRId64 " file%s of references kept", stats->kept,
-                 s_of(stats->kept));
+                 cm_cli_plural(stats->kept));
     if (cli->args.append)
         snprintf(what, sizeof what, "%" PRId64 " reference%s added, %" PRId64 " written again%s",
-                 stats->fresh, s_of(stats->fresh), again, kept);
+                 stats->fresh, cm_cli_plural(stats->fresh), again, kept);
     else
         snprintf(what, sizeof what, "%" PRId64 " reference%s", stats->references,
-                 s_of(stats->references));
+                 cm_cli_plural(stats->references));
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
                 "%s: %s (%" PRId64 " with their bytes) of %" PRId64 " variable%s to %" PRId64
                 " file%s, %.2f s, peak memory %s",
-                target, what, stats->inlined, stats->variables, s_of(stats->variables),
-                stats->sources, s_of(stats->sources), seconds, peak);
+                target, what, stats->inlined, stats->variables, cm_cli_plural(stats->variables),
+                stats->sources, cm_cli_plural(stats->sources), seconds, peak);
 }
 
 static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
@@ -195,8 +191,9 @@ static int run(cm_cli *cli, cm_error *err)
     const char *target = cli->args.operands[cli->args.noperands - 1];
     bool parquet;
     int ret = cm_cli_begin(cli, 0, err);
-    if (ret == 0)
-        ret = cm_cli_require_target(cli, err);
+    if (ret < 0)
+        return ret;
+    ret = cm_cli_sources_and_target(cli, err);
     if (ret == 0)
         ret = choose_form(cli, target, &parquet, err);
     if (ret == 0)
@@ -213,8 +210,7 @@ static const cm_cli_option options[] = {
     {CM_CLI_HEADING, .help = "The references"},
     {CM_CLI_CHOICE, "references", 0, false, CM_CLI_AT(references), "json|parquet",
      "kerchunk's JSON (version 1) or fsspec's Parquet layout; default: as DST ends, .json, .parq "
-     "or "
-     ".parquet"},
+     "or .parquet"},
     {CM_CLI_SIZE, "inline", 0, false, CM_CLI_AT(inline_nbytes), "SIZE",
      "chunks of fewer bytes are written into the references; default 512"},
     {CM_CLI_FLAG, "no-inline", 0, false, CM_CLI_AT(no_inline), NULL,

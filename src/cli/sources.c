@@ -48,16 +48,6 @@ static int read_list(const char *path, cm_cli_list *names, cm_error *err)
     return ret;
 }
 
-int cm_cli_require_target(const cm_cli *cli, cm_error *err)
-{
-    if (cli->args.noperands != 1 || cli->args.files_from)
-        return 0;
-    cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
-    cm_error_object(err, cli->command->name);
-    cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
-    return CM_EINVAL;
-}
-
 int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -74,6 +64,16 @@ int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error
     if (s->names.n > 0)
         return 0;
     cm_error_set(err, CM_EINVAL, "no source is named");
+    cm_error_hint(err, "chunkmill %s %s", cli->command->name, cli->command->operands);
+    return CM_EINVAL;
+}
+
+int cm_cli_sources_and_target(const cm_cli *cli, cm_error *err)
+{
+    if (cli->args.noperands > 1 || cli->args.files_from)
+        return 0;
+    cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
+    cm_error_object(err, cli->command->name);
     cm_error_hint(err, "chunkmill %s %s", cli->command->name, cli->command->operands);
     return CM_EINVAL;
 }

@@ -14,13 +14,13 @@ typedef struct cm_cli_sources {
     const cm_json *report; /* what the join did, or NULL; joined's */
 } cm_cli_sources;
 
-/* CM_EINVAL when the last operand, the target, is the only name that is given. */
-int cm_cli_require_target(const cm_cli *cli, cm_error *err) CM_MUST_CHECK;
-
 /* The first n operands and the lines of --files-from become names. CM_EINVAL when there are
  * none. */
 int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s,
                         cm_error *err) CM_MUST_CHECK;
+
+/* Of a command whose operands are SRC... DST: CM_EINVAL when only one of them is there. */
+int cm_cli_sources_and_target(const cm_cli *cli, cm_error *err) CM_MUST_CHECK;
 
 /* Open all, take the chosen part, join. Variables that cannot be read are errors here, unless they
  * are skipped by name. */
