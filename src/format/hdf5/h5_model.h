@@ -98,6 +98,13 @@ typedef struct cm_h5_mount {
     cm_h5_group *group;
 } cm_h5_mount;
 
+/* Another name of a group, by a soft link or a second hard link. */
+typedef struct cm_h5_byname {
+    struct cm_h5_byname *next;
+    const char *name;
+    cm_h5_group *group;
+} cm_h5_byname;
+
 struct cm_h5_group {
     cm_h5_group *next, *parent, *first_child, *last_child;
     const char *name;
@@ -109,6 +116,8 @@ struct cm_h5_group {
     cm_h5_alias *aliases;
     cm_h5_mount *mounts; /* groups of other files that external links lead to */
     bool mounted;
+    cm_h5_byname *bynames;
+    cm_group *made; /* by h5_open.c; NULL: not listed */
 };
 
 /* A committed datatype. */
@@ -186,6 +195,10 @@ void cm_h5_family_free(cm_h5_family *f); /* NULL is legal */
 
 /* Note why d cannot be read, unless something is noted already. */
 int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
+
+/* Paths through `name` in g lead to the group `to`. */
+int cm_h5_add_byname(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_h5_group *to,
+                     cm_error *err);
 
 /* Follow all soft links at and below g. */
 int cm_h5_aliases_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err);
