@@ -272,8 +272,15 @@ int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, siz
 /* d->slots from the external file list m. */
 int cm_h5_external_parse(cm_h5_scan *s, const cm_h5_message *m, cm_h5_dataset *d, cm_error *err);
 
-/* The key of the file that f names: malloc'ed. CM_EUNSUP when it is not below f's own folder. */
-int cm_h5_sibling(const cm_h5_file *f, const char *name, char **key, cm_error *err);
+/* The store (ref'd) and key (malloc'ed) of the file of that name, which f has. CM_EUNSUP when it is
+ * not below f's own folder and paths are not trusted. */
+int cm_h5_sibling(const cm_h5_file *f, const char *name, cm_store **store, char **key,
+                  cm_error *err);
+
+/* The same for links and virtual datasets: an absolute name that is not there is looked for beside
+ * f. */
+int cm_h5_other_file(const cm_h5_file *f, const char *name, cm_store **store, char **key,
+                     cm_error *err);
 
 /* Make a variable of a dataset in group g. s: of the file that it is in; doc: of g's dataset. */
 int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_json_doc *doc,
