@@ -2,11 +2,13 @@
  * parameters and random cells, which come back or are refused; hostile bytes. */
 #include "tap.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "codec/bit_kernels.h"
 #include "codec/cast_number.h"
 #include "codec/elements.h"
+#include "codec/json2_scan.h"
 #include "nd/copy.h"
 
 static uint64_t seed;
@@ -113,6 +115,65 @@ static void numbers_of_every_type(void)
             }
         }
     }
+}
+
+/* Numbers that are hard: what is next to an integer or between two, at the ends of their range,
+ * and what is no number. */
+static double hard(uint64_t *state, double minus, double factor)
+{
+    static const double special[] = {NAN,     -NAN,   INFINITY, -INFINITY, -0.0,   0.0,
+                                     DBL_MAX, 5e-324, 1e-45,    32767.5,   -128.5, 2147483647.5};
+    static const double ends[] = {-2147483648.0, -32768, -128,  0,         127,
+                                  255,           32767,  65535, 2147483647};
+    uint64_t pick = tap_random(state) % 8;
+    if (pick == 0)
+        return special[tap_random(state) % 12];
+    double whole = pick == 1 ? ends[tap_random(state) % 9] : (double)(tap_random(state) % 256) - 64;
+    double v = whole / factor + minus;
+    return pick == 2   ? nextafter(v, INFINITY)
+           : pick == 3 ? (whole + 0.5) / factor + minus
+           : pick == 4 ? (whole + 1) / factor + minus
+                       : v;
+}
+
+static void floats_to_integers_and_back(void)
+{
+    uint64_t state = seed + 3;
+    static const double factors[] = {8, 1000, 0.1, -3, 0x1p-40, 1e300, -0.25};
+    static const double offsets[] = {0, -0.0, 10, -273.15, 1e9};
+    int good[2] = {0, 0};
+    for (int k = 0; k < 6000; k++) {
+        cm_kind from = k % 2 ? CM_FLOAT32 : CM_FLOAT64, to = (cm_kind)(CM_INT8 + k / 2 % 6);
+        if (!cm_can_fix(from, to))
+            continue;
+        uint8_t src[71 * 8], dst[71 * 8], want[71 * 8];
+        size_t n = tap_random(&state) % 70, shift = tap_random(&state) % 8;
+        double factor = factors[tap_random(&state) % 7], minus = offsets[tap_random(&state) % 5];
+        bool easy = tap_random(&state) % 2;
+        for (size_t i = 0; i < n; i++) {
+            double v = easy ? (double)(tap_random(&state) % 128) / factor + minus
+                            : hard(&state, minus, factor);
+            float f = (float)v;
+            memcpy(src + shift + i * (from == CM_FLOAT32 ? 4 : 8),
+                   from == CM_FLOAT32 ? (const void *)&f : (const void *)&v,
+                   from == CM_FLOAT32 ? 4 : 8);
+        }
+        memset(dst, 0xA5, sizeof dst);
+        memset(want, 0xA5, sizeof want);
+        bool comes_back = cm_fix_scalar(from, to, src + shift, n, minus, factor, want + 1);
+        TAP_EQ(cm_fix(from, to, src + shift, n, minus, factor, dst + 1), comes_back);
+        TAP_OK(memcmp(dst, want, sizeof dst) == 0);
+        good[comes_back]++;
+        /* By the definition, where it comes back. */
+        for (size_t i = 0; i < n && comes_back; i++) {
+            double stored, v = 0;
+            cm_load_f64(to, dst + 1 + i * cm_dtype_of(to, 0).size, 1, &stored);
+            cm_load_f64(from, src + shift + i * cm_dtype_of(from, 0).size, 1, &v);
+            double back = stored / factor + minus;
+            TAP_OK((from == CM_FLOAT32 ? (double)(float)back : back) == v);
+        }
+    }
+    TAP_OK(good[0] > 100 && good[1] > 100);
 }
 
 /* ---- golden vectors -------------------------------------------------------------------------- */
@@ -249,6 +310,156 @@ static void golden_vectors(void)
                 printf("# %zu of %s: %02x, want %02x\n", k, v[i].codecs, got[k], cells[k]);
         cm_chain_unref(c);
     }
+}
+
+/* ---- json2 ----------------------------------------------------------------------------------- */
+
+static size_t flatten(const cm_json *list, size_t count, const cm_elements *e, uint8_t *out,
+                      size_t done, bool *good)
+{
+    for (size_t i = 0; i < count && *good; i++) {
+        const cm_json *v = cm_json_at(list, i);
+        uint8_t *to = out + (done < 80 ? done : 80) * e->size;
+        int64_t w = 0;
+        uint64_t u = 0;
+        double d = 0;
+        if (cm_json_is(v, CM_JSON_ARRAY)) {
+            done = flatten(v, cm_json_count(v), e, out, done, good);
+            continue;
+        }
+        if (cm_kind_is_float(e->kind)) {
+            *good = cm_json_double(v, &d) && cm_elements_store_f64(e, &d, 1, to);
+        } else if (e->kind == CM_BOOL) {
+            *good = cm_json_is(v, CM_JSON_BOOL);
+            w = cm_json_bool(v, false);
+            cm_elements_store_i64(e, &w, 1, to);
+        } else {
+            int64_t again;
+            *good = e->kind == CM_UINT64 ? cm_json_uint64(v, &u) : cm_json_int64(v, &w);
+            w = e->kind == CM_UINT64 ? (int64_t)u : w;
+            cm_elements_store_i64(e, &w, 1, to);
+            cm_elements_load_i64(e, to, 1, &again);
+            *good = *good && again == w;
+        }
+        done++;
+    }
+    return done;
+}
+
+/* What the whole parser makes of the text; SIZE_MAX: nothing. */
+static size_t by_tree(const char *text, size_t n, uint32_t width, uint8_t *out)
+{
+    cm_json_doc *doc;
+    cm_elements e;
+    bool good = false;
+    size_t done = 0, cells = 1;
+    if (cm_json_parse(text, n, 0, &doc, NULL))
+        return SIZE_MAX;
+    const cm_json *root = cm_json_doc_root(doc);
+    size_t count = cm_json_is(root, CM_JSON_ARRAY) ? cm_json_count(root) : 0;
+    const char *name = count > 1 ? cm_json_string(cm_json_at(root, count - 2)) : NULL;
+    if (name && cm_elements_parse(name, "json2", &e, NULL) == 0 && e.size == width) {
+        const cm_json *shape = cm_json_at(root, count - 1);
+        good = cm_json_is(shape, CM_JSON_ARRAY);
+        for (size_t i = 0; i < cm_json_count(shape); i++) {
+            uint64_t length = 0;
+            good = good && cm_json_uint64(cm_json_at(shape, i), &length);
+            cells *= (size_t)length;
+        }
+        done = flatten(root, count - 2, &e, out, 0, &good);
+    }
+    cm_json_doc_free(doc);
+    return good && done == cells ? done : SIZE_MAX;
+}
+
+static int a_number(uint64_t *state, const char *type, char *q)
+{
+    static const char *const odd[] = {"1e5",
+                                      "-0.0",
+                                      "1E-3",
+                                      "NaN",
+                                      "Infinity",
+                                      "-Infinity",
+                                      "0.1",
+                                      "1e400",
+                                      "5e-324",
+                                      "-0",
+                                      "1.5e+2",
+                                      "0.30000000000000004",
+                                      "1e22",
+                                      "123456789012345678901234567890",
+                                      "9007199254740993"};
+    static const char *const ends[] = {"127",
+                                       "-128",
+                                       "255",
+                                       "256",
+                                       "-129",
+                                       "65535",
+                                       "-32768",
+                                       "2147483647",
+                                       "-2147483648",
+                                       "4294967295",
+                                       "9223372036854775807",
+                                       "-9223372036854775808",
+                                       "18446744073709551615",
+                                       "-9223372036854775809"};
+    uint64_t x = tap_random(state);
+    if (type[1] == 'b')
+        return sprintf(q, "%s", x % 2 ? "true" : "false");
+    if (x % 16 == 0)
+        return sprintf(q, "%s", ends[x / 16 % 14]);
+    if (type[1] != 'f')
+        return sprintf(q, "%d", (int)(x % 100));
+    return x % 4 == 0 ? sprintf(q, "%s", odd[x / 4 % 15])
+                      : sprintf(q, "%.*g", (int)(x / 4 % 17 + 1),
+                                (double)(int64_t)tap_random(state) / 0x1p50);
+}
+
+static void numbers_of_json(void)
+{
+    uint64_t state = seed + 4;
+    static const char *const types[] = {"|b1", "|i1", "|u1", "<i2", ">u2", "<i4", ">i4", "<u4",
+                                        "<i8", "<u8", "<f2", ">f4", "<f4", "<f8", ">f8"};
+    static const char noise[] = "[],.-+eE0123456789 \"tfNI<|\n";
+    int seen = 0, left = 0;
+    for (int k = 0; k < 30000; k++) {
+        const char *type = types[tap_random(&state) % 15];
+        size_t rows = tap_random(&state) % 5 + 1, columns = tap_random(&state) % 8 + 1;
+        uint32_t width = (uint32_t)(type[2] - '0');
+        char text[8192], *q = text;
+        const char *gap = tap_random(&state) % 4 ? "" : " ";
+        *q++ = '[';
+        for (size_t i = 0; i < rows; i++) {
+            *q++ = '[';
+            for (size_t j = 0; j < columns; j++) {
+                q += a_number(&state, type, q);
+                q += sprintf(q, "%s%s", j + 1 < columns ? "," : "],", gap);
+            }
+        }
+        q += sprintf(q, "\"%s\",%s[%zu,%s%zu]]", type, gap, rows, gap, columns);
+        size_t n = (size_t)(q - text);
+        for (size_t m = tap_random(&state) % 3; m > 0 && k % 2; m--) /* half of them spoilt */
+            text[tap_random(&state) % n] = noise[tap_random(&state) % (sizeof noise - 1)];
+        if (k % 7 == 0)
+            n -= tap_random(&state) % n;
+        char *exact = malloc(n + 1); /* nothing behind it for the scanner to read */
+        memcpy(exact, text, n);
+        exact = realloc(exact, n ? n : 1);
+        uint8_t got[81 * 8], want[81 * 8];
+        memset(got, 0xA5, sizeof got);
+        bool scanned = cm_json2_scan(exact, n, rows * columns, width, got);
+        size_t cells = by_tree(exact, n, width, want);
+        if (scanned) {
+            TAP_EQ(cells, rows * columns);
+            TAP_OK(memcmp(got, want, rows * columns * width) == 0);
+        }
+        TAP_EQ(got[rows * columns * width], 0xA5);
+        seen += scanned;
+        left += !scanned && cells == rows * columns;
+        free(exact);
+    }
+    printf("# %d texts of numbers scanned, %d left to the parser\n", seen, left);
+    TAP_OK(seen > 8000 && left < 4000);
 }
 
 /* ---- random parameters ----------------------------------------------------------------------- */
@@ -454,7 +665,9 @@ int main(void)
     TAP_RUN(bools_to_bits_and_back);
     TAP_RUN(sums_and_differences);
     TAP_RUN(numbers_of_every_type);
+    TAP_RUN(floats_to_integers_and_back);
     TAP_RUN(golden_vectors);
+    TAP_RUN(numbers_of_json);
     TAP_RUN(what_is_encoded_comes_back);
     TAP_RUN(copies_of_chains);
     return tap_done();

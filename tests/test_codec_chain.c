@@ -156,16 +156,24 @@ static void v3_sharding(void)
                                "start") "]",
                      "end") "]",
            NULL, "shard[4,3,8](shard[2,3,4](gzip:2))", of(CM_FLOAT32), 3, cube);
-    /* After a transpose the shard's axes are the stored ones. */
+    /* After a transpose the shard's axes are the stored ones: it becomes one of transposed chunks.
+     */
     const char *turned = "[{'name': 'transpose', 'configuration': {'order': [2, 0, 1]}}, " SHARD(
         "[8, 2, 3]", "[" LITTLE "]", "end") "]";
-    check3(turned, NULL, "transpose(2,0,1) shard[8,2,3](none)", of(CM_FLOAT32), 3, cube);
+    const char *straight =
+        "[{'name': 'sharding_indexed', 'configuration': {'chunk_shape': [2, 3, 8], 'codecs': "
+        "[{'name': 'transpose', 'configuration': {'order': [2, 0, 1]}}, " LITTLE
+        "], 'index_codecs': [{'name': 'transpose', 'configuration': {'order': [2, 0, 1, "
+        "3]}}, " LITTLE ", {'name': 'crc32c'}], 'index_location': 'end'}}]";
+    check3(turned, straight, "shard[2,3,8](transpose(2,0,1))", of(CM_FLOAT32), 3, cube);
+    check3(straight, NULL, "shard[2,3,8](transpose(2,0,1))", of(CM_FLOAT32), 3, cube);
     cm_chain *c;
     TAP_EQ(parse3(turned, of(CM_FLOAT32), 3, cube, &c), 0);
+    TAP_OK(!c->transposed && c->inner->transposed && c->index->transposed);
     TAP_EQ(c->index->ndim, 4);
-    TAP_EQ(c->index->shape[0], 1);
+    TAP_EQ(c->index->shape[0], 2);
     TAP_EQ(c->index->shape[1], 2);
-    TAP_EQ(c->index->shape[2], 2);
+    TAP_EQ(c->index->shape[2], 1);
     TAP_EQ(c->index->shape[3], 2);
     TAP_EQ(cm_chain_fixed_nbytes(c->index), 4 * 16 + 4);
     TAP_EQ(cm_chain_fixed_nbytes(c), 0);

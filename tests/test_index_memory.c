@@ -9,6 +9,7 @@
 #include "base/context_private.h"
 #include "chunkmill.h"
 #include "format/format.h"
+#include "scratch.h"
 #include "store/store.h"
 #include "tap.h"
 
@@ -188,9 +189,7 @@ static int plan_save(cm_context *ctx, cm_store *store, cm_error *err)
     cm_save *save = NULL;
     cm_save_options o;
     char path[300], root[256];
-    snprintf(root, sizeof root, "%s/cm-test-index-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return CM_EIO;
     snprintf(path, sizeof path, "%s/out", root);
     cm_save_options_init(&o);

@@ -7,10 +7,11 @@
 #include "faults.h"
 #include "format/format.h"
 #include "nc3_writer.h"
+#include "scratch.h"
 #include "tap.h"
 
 static cm_context *ctx;
-static char scratch[] = "/tmp/cm-nc3-XXXXXX";
+static char scratch[256];
 
 static int open_bytes(const void *data, size_t n, cm_dataset **ds, cm_error *err)
 {
@@ -512,7 +513,7 @@ static void check_sparse(const char *name, w_file *f, int var, const plant *plan
     w_bytes b = w_write(f);
     w_var *v = &f->vars[var];
     int size = (int)w_type_size(v->type);
-    char path[200];
+    char path[300];
     snprintf(path, sizeof path, "%s/%s", scratch, name);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     TAP_OK(fd >= 0 && pwrite(fd, b.data, b.n, 0) == (ssize_t)b.n);
@@ -805,7 +806,7 @@ int main(void)
     options.threads = 2;
     options.max_memory = 256u << 20;
     TAP_CALL(cm_context_new(&options, &ctx, &err), &err);
-    if (!ctx || !mkdtemp(scratch))
+    if (!ctx || !scratch_make(scratch, sizeof scratch))
         return 1;
     TAP_RUN(random_files);
     TAP_RUN(types);

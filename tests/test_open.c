@@ -6,10 +6,11 @@
 #include "format/format.h"
 #include "format/recognise.h"
 #include "nc3_writer.h"
+#include "scratch.h"
 #include "tap.h"
 
 static cm_context *ctx;
-static char scratch[] = "/tmp/cm-open-XXXXXX";
+static char scratch[256];
 
 static void put(const char *name, const void *data, size_t n)
 {
@@ -258,9 +259,8 @@ static void zarr_stores(void)
 int main(void)
 {
     cm_error err = {0};
-    char command[100];
     TAP_CALL(cm_context_new(NULL, &ctx, &err), &err);
-    if (!ctx || !mkdtemp(scratch))
+    if (!ctx || !scratch_make(scratch, sizeof scratch))
         return 1;
     TAP_RUN(names);
     TAP_RUN(contents);
@@ -268,8 +268,7 @@ int main(void)
     TAP_RUN(forced_formats);
     TAP_RUN(directories);
     TAP_RUN(zarr_stores);
-    snprintf(command, sizeof command, "rm -r %s", scratch);
-    TAP_EQ(system(command), 0);
+    TAP_OK(scratch_remove(scratch));
     cm_context_free(ctx);
     return tap_done();
 }

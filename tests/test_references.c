@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "format/refs/parquet.h"
 #include "format/refs/refs.h"
+#include "scratch.h"
 #include "tap.h"
 
 static cm_context *context(void)
@@ -353,11 +354,11 @@ static void table(void)
     "\\\"compressor\\\": null, \\\"fill_value\\\": -1, \\\"order\\\": \\\"C\\\", "                 \
     "\\\"filters\\\": null}"
 
-static char folder[64];
+static char folder[256];
 
 static void put_file(const char *name, const void *data, size_t nbytes)
 {
-    char path[128];
+    char path[300];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     TAP_OK(fd >= 0 && write(fd, data, nbytes) == (ssize_t)nbytes);
@@ -366,7 +367,7 @@ static void put_file(const char *name, const void *data, size_t nbytes)
 
 static int read_v(cm_context *ctx, const char *json, int16_t *cells, cm_error *err)
 {
-    char path[128];
+    char path[300];
     cm_dataset *ds = NULL;
     int64_t start[1] = {0}, count[1] = {6};
     put_file("r.json", json, strlen(json));
@@ -390,8 +391,7 @@ static void dataset(void)
     cm_error err = {0};
     int16_t cells[6], data[4] = {100, 101, 102, 103};
     char json[2048];
-    snprintf(folder, sizeof folder, "/tmp/cm_references_XXXXXX");
-    TAP_OK(mkdtemp(folder) != NULL);
+    TAP_OK(scratch_make(folder, sizeof folder));
     put_file("a.bin", data, sizeof data);
     put_file("b c%.bin", data + 1, 4);
 
@@ -454,12 +454,7 @@ static void dataset(void)
         TAP_OK(codes[i] == 0 || strstr(err.message, "when the references were made") ||
                strstr(err.message, "after the references were made"));
     }
-    static const char *const files[] = {"a.bin", "b c%.bin", "r.json"};
-    for (int i = 0; i < 3; i++) {
-        snprintf(json, sizeof json, "%s/%s", folder, files[i]);
-        unlink(json);
-    }
-    rmdir(folder);
+    TAP_OK(scratch_remove(folder));
     cm_context_free(ctx);
 }
 

@@ -9,6 +9,7 @@
 
 #include "chunkmill.h"
 #include "dataset/dataset_private.h"
+#include "scratch.h"
 #include "tap.h"
 
 static uint64_t seed;
@@ -314,17 +315,11 @@ static void replaced_meanwhile(void)
 int main(void)
 {
     seed = tap_seed();
-    snprintf(root, sizeof root, "%s/cm-test-save-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     TAP_RUN(random_saves);
     TAP_RUN(larger_than_memory);
     TAP_RUN(chunks_in_slabs);
     TAP_RUN(replaced_meanwhile);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

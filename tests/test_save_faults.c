@@ -14,6 +14,7 @@
 #include "chunkmill.h"
 #include "dataset/dataset_private.h"
 #include "faults.h"
+#include "scratch.h"
 #include "store/store.h"
 #include "tap.h"
 #include "verify/diff_array.h"
@@ -307,17 +308,11 @@ static void calls(void)
 
 int main(void)
 {
-    snprintf(root, sizeof root, "%s/cm-test-save-faults-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     make_source("source", 1);
     make_source("old", 5000);
     TAP_RUN(allocations);
     TAP_RUN(calls);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

@@ -10,6 +10,7 @@
 #include "chunkmill.h"
 #include "dataset/dataset_private.h"
 #include "save/save_private.h"
+#include "scratch.h"
 #include "tap.h"
 
 enum { MAX_UNITS = 400 };
@@ -336,16 +337,10 @@ static void refused_lists(void)
 int main(void)
 {
     seed = tap_seed();
-    snprintf(root, sizeof root, "%s/cm_save_grid_XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     TAP_RUN(random_saves);
     TAP_RUN(larger_than_memory);
     TAP_RUN(refused_lists);
-    char command[400];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command))
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "chunkmill.h"
 #include "format/format.h"
+#include "scratch.h"
 #include "store/store.h"
 #include "tap.h"
 #include "verify/diff_array.h"
@@ -284,16 +285,10 @@ static void too_large(void)
 
 int main(void)
 {
-    snprintf(root, sizeof root, "%s/cm-test-strings-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     TAP_RUN(more_than_memory);
     TAP_RUN(one_long);
     TAP_RUN(too_large);
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

@@ -9,6 +9,7 @@
 
 #include "chunkmill.h"
 #include "format/format.h"
+#include "scratch.h"
 #include "tap.h"
 
 enum { N = 12, CHUNK = 3 };
@@ -273,15 +274,12 @@ static void replaced_once_read(void)
 int main(void)
 {
     cm_error err = {0};
-    snprintf(root, sizeof root, "%s/cm-test-changes-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root) || cm_context_new(NULL, &ctx, &err))
+    if (!scratch_make(root, sizeof root) || cm_context_new(NULL, &ctx, &err))
         return 1;
     TAP_RUN(never_written);
     TAP_RUN(removed);
     TAP_RUN(added);
     TAP_RUN(replaced_once_read);
     cm_context_free(ctx);
-    shell("rm -rf \"$PWD\"");
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

@@ -6,11 +6,12 @@
 
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "scratch.h"
 #include "store/store.h"
 #include "tap.h"
 
 static uint64_t seed;
-static char root[64];
+static char root[256];
 static bool local; /* which one is being tested */
 
 static cm_store *new_store(void)
@@ -18,7 +19,7 @@ static cm_store *new_store(void)
     cm_error err = {0};
     cm_store *s = NULL;
     if (local) {
-        char path[128];
+        char path[300];
         static int serial;
         snprintf(path, sizeof path, "%s/%d/a store", root, serial++);
         TAP_CALL(cm_store_open_local(NULL, path, CM_DURABLE_NONE, &s, &err), &err);
@@ -367,8 +368,7 @@ static void many_threads(void)
 int main(void)
 {
     seed = tap_seed();
-    snprintf(root, sizeof root, "/tmp/cm-test-store-XXXXXX");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     TAP_RUN(keys_are_checked);
     for (local = false;; local = true) {
@@ -379,9 +379,5 @@ int main(void)
         if (local)
             break;
     }
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    if (system(command) != 0)
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

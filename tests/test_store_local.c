@@ -12,16 +12,17 @@
 #include "base/context_private.h"
 #include "base/memory.h"
 #include "faults.h"
+#include "scratch.h"
 #include "store/store.h"
 #include "tap.h"
 
-static char root[64];
+static char root[256];
 
 static cm_store *open_at(const char *name, cm_durability durability)
 {
     cm_error err = {0};
     cm_store *s = NULL;
-    char path[256];
+    char path[400];
     snprintf(path, sizeof path, "%s/%s", root, name);
     TAP_CALL(cm_store_open_local(NULL, path, durability, &s, &err), &err);
     return s;
@@ -155,7 +156,7 @@ static void no_memory(void)
         cm_store *s = NULL;
         char *text = NULL;
         fault_malloc_at(n);
-        char path[256];
+        char path[400];
         snprintf(path, sizeof path, "%s/nomem", root);
         int r = cm_store_open_local(NULL, path, CM_DURABLE_DIR, &s, &err);
         if (r == 0)
@@ -492,7 +493,7 @@ static void cancelling_removes_the_temporary(void)
 {
     cm_context *ctx = NULL;
     cm_store *s = NULL;
-    char path[256], *text = NULL;
+    char path[400], *text = NULL;
     TAP_EQ(cm_context_new(NULL, &ctx, NULL), 0);
     snprintf(path, sizeof path, "%s/cancel", root);
     TAP_EQ(cm_store_open_local(ctx, path, CM_DURABLE_NONE, &s, NULL), 0);
@@ -555,16 +556,9 @@ static void trees_come_and_go(void)
     cm_store_unref(s);
 }
 
-/* The faults flush thousands of times, which a real disk takes seconds for. */
-static const char *memory_dir(void)
-{
-    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
-}
-
 int main(void)
 {
-    snprintf(root, sizeof root, "%s/cm-test-local-XXXXXX", memory_dir());
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     TAP_RUN(paths);
     TAP_RUN(umask_is_kept);
@@ -578,9 +572,5 @@ int main(void)
     TAP_RUN(killed_writers_leave_nothing_to_see);
     TAP_RUN(cancelling_removes_the_temporary);
     TAP_RUN(trees_come_and_go);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    if (system(command) != 0)
-        return 1;
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }

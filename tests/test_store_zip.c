@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/context_private.h"
+#include "scratch.h"
 #include "store/zip.h"
 #include "tap.h"
 #include "zip_writer.h"
@@ -391,8 +392,8 @@ static int count_names(void *user, const char *name, bool is_prefix, uint64_t si
 static void written_archives(void)
 {
     uint64_t seed = tap_seed();
-    char root[] = "/tmp/cm-test-zip-XXXXXX", path[64];
-    TAP_OK(mkdtemp(root) != NULL);
+    char root[256], path[300];
+    TAP_OK(scratch_make(root, sizeof root));
     snprintf(path, sizeof path, "%s/a.zip", root);
     static const uint64_t narrow[] = {0xffffffff, 1, 1000, 50000};
     for (int round = 0; round < 4; round++) {
@@ -439,8 +440,8 @@ static void written_archives(void)
 static void many_members(void)
 {
     enum { N = 70000 };
-    char root[] = "/tmp/cm-test-zip-XXXXXX", path[64], key[64];
-    TAP_OK(mkdtemp(root) != NULL);
+    char root[256], path[300], key[64];
+    TAP_OK(scratch_make(root, sizeof root));
     snprintf(path, sizeof path, "%s/a.zip", root);
     cm_error err = {0};
     cm_store *w = NULL, *files = NULL, *s = NULL;

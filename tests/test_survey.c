@@ -9,6 +9,7 @@
 #include "faults.h"
 #include "join/survey_keys.h"
 #include "nc3_writer.h"
+#include "scratch.h"
 #include "tap.h"
 
 static cm_context *ctx;
@@ -205,8 +206,8 @@ static void write_file(const char *path, int records, const char *units, uint32_
 /* Every allocation, and every read, failed once: an error, or a finding, and nothing leaks. */
 static void faults(void)
 {
-    char folder[] = "/tmp/cm_survey_XXXXXX", names[3][64];
-    TAP_OK(mkdtemp(folder) != NULL);
+    char folder[256], names[3][300];
+    TAP_OK(scratch_make(folder, sizeof folder));
     const char *uris[3];
     for (int i = 0; i < 3; i++) {
         snprintf(names[i], sizeof names[i], "%s/f%d.nc", folder, i);
@@ -253,9 +254,7 @@ static void faults(void)
     }
     TAP_OK(n > 5);
     cm_json_doc_free(schema);
-    for (int i = 0; i < 3; i++)
-        unlink(names[i]);
-    rmdir(folder);
+    TAP_OK(scratch_remove(folder));
 }
 
 int main(void)

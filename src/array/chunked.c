@@ -369,7 +369,7 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
         goto fail;
     a->guard = spec->guard;
     for (const cm_chain *c = spec->chain; c->a2b == CM_A2B_SHARDING; c = c->inner)
-        if (c->transposed || c->nstages) {
+        if (c->transposed || c->nstages) { /* a parser leaves none transposed */
             r = cm_error_set(err, CM_EUNSUP, "shards that are %s",
                              c->transposed ? "transposed" : "compressed as a whole");
             goto fail;

@@ -70,8 +70,8 @@ typedef struct cm_chunked_spec {
 } cm_chunked_spec;
 
 /* chain, table are taken also on failure. Raises CM_EDATA (a chunk length below 1), CM_EUNSUP (too
- * many dimensions or cells, chunks that end beyond 2^63, shards that are transposed or compressed),
- * CM_ENOMEM. */
+ * many dimensions or cells, chunks that end beyond 2^63, shards that are transposed, which no
+ * parser makes, or compressed), CM_ENOMEM. */
 int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err);
 
 /* The parts of a chunked array, borrowed; only for arrays of which cm_array_is_chunked is true. */

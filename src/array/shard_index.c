@@ -19,6 +19,7 @@
 #include "array/workspace.h"
 #include "base/context_private.h"
 #include "base/memory.h"
+#include "nd/box.h"
 #include "nd/copy.h"
 
 enum { BUCKETS = 1024, MAX_INDEX = 1 << 28 };
@@ -198,6 +199,27 @@ static int check_entries(const cm_shard_index *x, uint64_t shard_nbytes, cm_erro
     return 0;
 }
 
+/* What decoding an index needs beside its entries. */
+static size_t middle_nbytes(const cm_chain *ic)
+{
+    size_t stored = cm_chain_stored_nbytes(ic), n = cm_chain_middle_nbytes(ic, stored);
+    return ic->transposed && n < stored ? stored : n;
+}
+
+/* Entries that lie along other axes than the grid's go into C order: `room` is as large. */
+static void put_in_order(const cm_chain *ic, uint64_t *entries, uint64_t *room)
+{
+    int64_t shape[CM_MAX_DIMS], dense[CM_MAX_DIMS], from[CM_MAX_DIMS], to[CM_MAX_DIMS];
+    for (int i = 0; i < ic->ndim; i++)
+        shape[i] = ic->shape[ic->order[i]];
+    cm_strides_c(ic->ndim, shape, 8, dense);
+    for (int i = 0; i < ic->ndim; i++)
+        from[ic->order[i]] = dense[i];
+    cm_strides_c(ic->ndim, ic->shape, 8, to);
+    memcpy(room, entries, cm_chain_stored_nbytes(ic));
+    cm_nd_copy(ic->ndim, ic->shape, 8, entries, to, room, from, 0);
+}
+
 static int decode(cm_context *ctx, const cm_chain *chain, const void *data, size_t nbytes,
                   cm_shard_index *x, cm_error *err)
 {
@@ -208,7 +230,7 @@ static int decode(cm_context *ctx, const cm_chain *chain, const void *data, size
     int r = CM_ENOMEM;
     x->nchunks = stored / 16;
     x->entries = cm_calloc(x->nchunks, 16, err);
-    middle = cm_calloc(1, cm_chain_middle_nbytes(ic, stored), err);
+    middle = cm_calloc(1, middle_nbytes(ic), err);
     if (!x->entries || !middle)
         goto out;
     r = cm_workspace_get(ctx, &ws, err);
@@ -222,6 +244,8 @@ static int decode(cm_context *ctx, const cm_chain *chain, const void *data, size
         cm_error_prefix(err, "shard index");
     else if (ic->big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__))
         cm_swap_bytes(x->entries, stored, 8);
+    if (!r && ic->transposed)
+        put_in_order(ic, x->entries, middle);
 out:
     cm_workspace_put(ctx, ws);
     free(middle);
@@ -232,8 +256,7 @@ out:
 static uint64_t one_cost(const cm_chain *chain)
 {
     size_t stored = cm_chain_stored_nbytes(chain->index);
-    return cm_chain_fixed_nbytes(chain->index) + (uint64_t)stored +
-           cm_chain_middle_nbytes(chain->index, stored);
+    return cm_chain_fixed_nbytes(chain->index) + (uint64_t)stored + middle_nbytes(chain->index);
 }
 
 uint64_t cm_shard_index_cost(const cm_chain *chain)

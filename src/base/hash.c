@@ -2,9 +2,11 @@
  *
  * CRC-32C runs with the CPU's instruction where there is one (SSE 4.2, ARMv8 CRC), 8 bytes at a
  * time. An instruction takes 3 cycles and the next one waits for it, 9 GB/s at most; so on x86
- * three pieces of 4 KiB run side by side, and their checksums are joined: a checksum times x^(8 n)
- * is the one with n bytes of zeros behind. The choice is made in each call from what the compiler's
- * runtime or the kernel knows about the CPU: two instructions, no state of ours.
+ * three pieces of 1 KiB run side by side, and their checksums are joined: a checksum times x^(8 n)
+ * is the one with n bytes of zeros behind. The CPU does not see that the pieces are one stream of
+ * reads, so the next three are asked for meanwhile: from memory 25 GB/s instead of 12. The choice
+ * is made in each call from what the compiler's runtime or the kernel knows about the CPU: two
+ * instructions, no state of ours.
  *
  * fletcher32's sums are 32-bit sums of 8 lanes, lane j of the words j, j + 8, ...; with a the sum
  * of a lane and b the sum of its sums, the second sum is that of 8 b - j a over the lanes.
@@ -16,7 +18,7 @@
 #include "base/bytes.h"
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#include <immintrin.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -67,48 +69,51 @@ uint32_t cm_crc32c_scalar(uint32_t crc, const void *data, size_t nbytes)
 }
 
 #if defined(__x86_64__)
-enum { STREAM = 4096 /* bytes of each of three that run side by side */ };
+enum { STREAM = 1024 /* bytes of each of three that run side by side */ };
 
-/* a * b modulo the polynomial, both with x^0 in the top bit. */
-static uint32_t multiply(uint32_t a, uint32_t b)
+#define STREAMS_FOR __attribute__((target("sse4.2,pclmul")))
+
+/* crc * x^(8 * STREAM) or, with the other factor, twice as far: the product of two of 32 bits, one
+ * place too far right in 64, then reduced by the instruction, which multiplies by x^32. Hence the
+ * factors are x^(8 * STREAM - 33) and x^(16 * STREAM - 33). */
+STREAMS_FOR static inline uint64_t moved(uint64_t crc, uint32_t factor)
 {
-    uint32_t product = 0;
-    for (; a; a <<= 1) {
-        if (a >> 31)
-            product ^= b;
-        b = b >> 1 ^ (b & 1 ? 0x82f63b78 : 0);
-    }
-    return product;
+    __m128i product =
+        _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)factor), 0);
+    return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 
-/* x^(8 * nbytes) modulo the polynomial: what nbytes of zeros behind it do to a checksum. */
-static uint32_t power(size_t nbytes)
+/* A multiple of 3 * STREAM bytes; crc is inverted on both sides. */
+STREAMS_FOR static uint64_t crc32c_streams(uint64_t crc, const uint8_t *p, size_t nbytes)
 {
-    uint32_t result = 0x80000000, square = 0x00800000; /* 1, x^8 */
-    for (; nbytes; nbytes >>= 1, square = multiply(square, square))
-        if (nbytes & 1)
-            result = multiply(result, square);
-    return result;
+    for (const uint8_t *end = p + nbytes; p < end; p += 3 * STREAM) {
+        uint64_t second = 0, third = 0, words[3];
+        for (size_t i = 0; i < STREAM; i += 8) {
+            if (i % 64 == 0) { /* the next three; behind the end it does nothing */
+                __builtin_prefetch(p + 3 * STREAM + i);
+                __builtin_prefetch(p + 4 * STREAM + i);
+                __builtin_prefetch(p + 5 * STREAM + i);
+            }
+            memcpy(&words[0], p + i, 8);
+            memcpy(&words[1], p + STREAM + i, 8);
+            memcpy(&words[2], p + 2 * STREAM + i, 8);
+            crc = _mm_crc32_u64(crc, words[0]);
+            second = _mm_crc32_u64(second, words[1]);
+            third = _mm_crc32_u64(third, words[2]);
+        }
+        crc = moved(crc, 0xa51b6135) ^ moved(second, 0x170076fa) ^ third;
+    }
+    return crc;
 }
 
 __attribute__((target("sse4.2"))) static uint32_t crc32c_cpu(uint32_t crc, const uint8_t *p,
                                                              size_t nbytes)
 {
     uint64_t c = ~crc;
-    uint32_t one = nbytes >= 3 * STREAM ? power(STREAM) : 0;
-    for (; nbytes >= 3 * STREAM; p += 3 * STREAM, nbytes -= 3 * STREAM) {
-        uint64_t second = 0, third = 0, words[3];
-        for (size_t i = 0; i < STREAM; i += 8) {
-            memcpy(&words[0], p + i, 8);
-            memcpy(&words[1], p + STREAM + i, 8);
-            memcpy(&words[2], p + 2 * STREAM + i, 8);
-            c = _mm_crc32_u64(c, words[0]);
-            second = _mm_crc32_u64(second, words[1]);
-            third = _mm_crc32_u64(third, words[2]);
-        }
-        c = multiply((uint32_t)c, one) ^ second;
-        c = multiply((uint32_t)c, one) ^ third;
-    }
+    size_t part = __builtin_cpu_supports("pclmul") ? nbytes - nbytes % (3 * STREAM) : 0;
+    c = crc32c_streams(c, p, part);
+    p += part;
+    nbytes -= part;
     for (; nbytes >= 8; p += 8, nbytes -= 8) {
         uint64_t word;
         memcpy(&word, p, 8);

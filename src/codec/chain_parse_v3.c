@@ -4,9 +4,10 @@
  * An entry is a name, or an object of name, configuration and must_understand. The list is a walk
  * through two states: while the chunk is still an array, transposes may come, then one codec that
  * makes bytes; after it only bytes-to-bytes codecs. Several transposes become one. What follows a
- * transpose sees the stored axes, so an inner chunk's shape is in their order. Codecs that change
- * numbers or shapes are stages, and each is given the form that the one before it made; transposes
- * behind one are stages, too.
+ * transpose sees the stored axes, so an inner chunk's shape is in their order. A transposed shard
+ * is made one that is not, of transposed chunks and with a transposed index: the same bytes, and
+ * nobody else has to think of it. Codecs that change numbers or shapes are stages, and each is
+ * given the form that the one before it made; transposes behind one are stages, too.
  *
  * A codec that this program does not know is an error by name; with must_understand: false it is
  * left out, as the specification allows for codecs.
@@ -30,7 +31,7 @@ typedef struct {
 } walk;
 
 static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
-                        int depth, cm_chain **out, cm_error *err);
+                        const int *order, int depth, cm_chain **out, cm_error *err);
 
 /* ---- one entry ------------------------------------------------------------------------------- */
 
@@ -205,14 +206,22 @@ static int read_chunk_shape(const walk *w, const cm_json *shape, int64_t *inner,
     return 0;
 }
 
-/* The index is an array of shape counts + [2]; its size must follow from its shape. */
-static int parse_index(walk *w, const cm_json *codecs, int64_t *count, cm_error *err)
+/* The index is an array of shape counts + [2], along the stored axes; its size must follow from its
+ * shape. */
+static int parse_index(walk *w, const cm_json *codecs, const int64_t *count, const int *order,
+                       cm_error *err)
 {
-    if (w->ndim + 1 > CM_MAX_DIMS)
-        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: an array of %d dimensions",
-                            w->ndim);
-    count[w->ndim] = 2;
-    int r = parse_codecs(codecs, cm_dtype_of(CM_UINT64, 0), w->ndim + 1, count, w->depth + 1,
+    int n = w->ndim, axes[CM_MAX_DIMS];
+    int64_t shape[CM_MAX_DIMS];
+    if (n + 1 > CM_MAX_DIMS)
+        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: an array of %d dimensions", n);
+    for (int i = 0; i < n; i++) {
+        axes[i] = order[i];
+        shape[order[i]] = count[i];
+    }
+    axes[n] = n;
+    shape[n] = 2;
+    int r = parse_codecs(codecs, cm_dtype_of(CM_UINT64, 0), n + 1, shape, axes, w->depth + 1,
                          &w->chain->index, err);
     if (r) {
         cm_error_prefix(err, "index_codecs");
@@ -222,8 +231,6 @@ static int parse_index(walk *w, const cm_json *codecs, int64_t *count, cm_error 
     if (index->a2b != CM_A2B_BYTES || cm_chain_fixed_nbytes(index) == 0)
         return cm_error_set(err, CM_EDATA,
                             "codec sharding_indexed: index_codecs are not of fixed size");
-    if (index->transposed)
-        return cm_error_set(err, CM_EUNSUP, "codec sharding_indexed: a transposed index");
     return 0;
 }
 
@@ -240,23 +247,31 @@ static int set_sharding(walk *w, const entry *e, cm_error *err)
         cm_error_hint(err, "such a shard must be decoded whole for each chunk: rewrite the array");
         return CM_EUNSUP;
     }
-    int64_t inner[CM_MAX_DIMS], count[CM_MAX_DIMS + 1];
+    int64_t stored[CM_MAX_DIMS], inner[CM_MAX_DIMS], count[CM_MAX_DIMS];
+    int order[CM_MAX_DIMS];
     int r = known_members(e, keys, err);
     if (!r)
-        r = read_chunk_shape(w, cm_json_get(e->config, "chunk_shape"), inner, count, err);
+        r = read_chunk_shape(w, cm_json_get(e->config, "chunk_shape"), stored, count, err);
     if (r)
         return r;
     cm_chain *c = w->chain;
     c->a2b = CM_A2B_SHARDING;
+    for (int i = 0; i < w->ndim;
+         i++) { /* the axes' order is now that of the chunks and the index */
+        order[i] = c->order[i];
+        inner[order[i]] = stored[i];
+        c->order[i] = i;
+    }
+    c->transposed = false;
     const cm_json *location = cm_json_get(e->config, "index_location");
     const char *where = location ? cm_json_string(location) : "end";
     if (!where || (strcmp(where, "start") != 0 && strcmp(where, "end") != 0))
         return cm_error_set(err, CM_EDATA,
                             "codec sharding_indexed: index_location is not start or end");
     c->index_at_start = strcmp(where, "start") == 0;
-    r = parse_codecs(cm_json_get(e->config, "codecs"), w->dtype, w->ndim, inner, w->depth + 1,
-                     &c->inner, err);
-    return r ? r : parse_index(w, cm_json_get(e->config, "index_codecs"), count, err);
+    r = parse_codecs(cm_json_get(e->config, "codecs"), w->dtype, w->ndim, inner, order,
+                     w->depth + 1, &c->inner, err);
+    return r ? r : parse_index(w, cm_json_get(e->config, "index_codecs"), count, order, err);
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -330,8 +345,9 @@ static int add_entry(walk *w, const cm_json *v, cm_error *err)
     return add_stage(w, &e, cls, err);
 }
 
+/* order: NULL, or what the axes have been brought to before the first of these codecs. */
 static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
-                        int depth, cm_chain **out, cm_error *err)
+                        const int *order, int depth, cm_chain **out, cm_error *err)
 {
     walk w = {.dtype = dtype, .ndim = ndim, .depth = depth};
     *out = NULL;
@@ -341,7 +357,11 @@ static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const i
     if (r)
         return r;
     w.form = (cm_array_form){.dtype = dtype, .ndim = ndim};
-    memcpy(w.form.shape, w.chain->shape, sizeof w.form.shape);
+    for (int i = 0; i < ndim; i++) {
+        w.chain->order[i] = order ? order[i] : i;
+        w.chain->transposed |= w.chain->order[i] != i;
+        w.form.shape[i] = shape[w.chain->order[i]];
+    }
     for (size_t i = 0, n = cm_json_count(codecs); i < n && !r; i++)
         r = add_entry(&w, cm_json_at(codecs, i), err);
     if (!r && !w.have_bytes)
@@ -356,5 +376,5 @@ static int parse_codecs(const cm_json *codecs, cm_dtype dtype, int ndim, const i
 int cm_chain_parse_v3(const cm_json *codecs, cm_dtype dtype, int ndim, const int64_t *shape,
                       cm_chain **out, cm_error *err)
 {
-    return parse_codecs(codecs, dtype, ndim, shape, 0, out, err);
+    return parse_codecs(codecs, dtype, ndim, shape, NULL, 0, out, err);
 }

@@ -15,7 +15,24 @@ typedef struct {
     bool at_start;
 } crc32c_codec;
 
-enum { NBYTES = 4 };
+enum {
+    NBYTES = 4,
+    BLOCK = 3 << 10 /* in the first cache between summing and copying; 18 GB/s, apart 10 */
+};
+
+/* The checksum of n bytes, and the bytes copied: so they come from memory once. The buffers do not
+ * overlap, or are one. */
+static uint32_t sum_and_copy(uint8_t *dst, const uint8_t *src, size_t n)
+{
+    uint32_t sum = 0;
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < BLOCK ? n - at : BLOCK;
+        sum = cm_crc32c(sum, src + at, some);
+        if (dst != src)
+            memcpy(dst + at, src + at, some);
+    }
+    return sum;
+}
 
 static bool at_start(const cm_codec *codec)
 {
@@ -88,45 +105,59 @@ static int crc32c_encode(const cm_codec *codec, cm_codec_work *work, const void 
     if (capacity < NBYTES || capacity - NBYTES < nsrc)
         return cm_error_set(err, CM_EINVAL, "crc32c: %zu bytes do not fit %zu", nsrc, capacity);
     uint8_t *data = (uint8_t *)dst + (at_start(codec) ? NBYTES : 0);
-    if (src != data && nsrc)
-        memmove(data, src, nsrc);
-    cm_store_le32(at_start(codec) ? dst : data + nsrc, cm_crc32c(0, data, nsrc));
+    const void *from = src;
+    if (at_start(codec) && src == dst && nsrc) /* in place: the data make room */
+        from = memmove(data, src, nsrc);
+    uint32_t sum = sum_and_copy(data, from, nsrc);
+    cm_store_le32(at_start(codec) ? dst : data + nsrc, sum);
     *nout = nsrc + NBYTES;
     return 0;
+}
+
+/* Where the data are in src, and the checksum that is stored with them. */
+static int parts(const cm_codec *codec, const uint8_t *src, size_t nsrc, size_t *offset,
+                 size_t *nbytes, uint32_t *stored, cm_error *err)
+{
+    *nbytes = 0;
+    if (nsrc < NBYTES)
+        return cm_error_set(err, CM_EDATA, "crc32c: %zu bytes are too few for a checksum", nsrc);
+    *nbytes = nsrc - NBYTES;
+    *offset = at_start(codec) ? NBYTES : 0;
+    *stored = cm_load_le32(src + (at_start(codec) ? 0 : *nbytes));
+    return 0;
+}
+
+static int compare(uint32_t stored, uint32_t computed, size_t n, cm_error *err)
+{
+    return stored == computed
+               ? 0
+               : cm_error_set(err, CM_EDATA,
+                              "crc32c: checksum is %08x, but that of the %zu bytes is %08x", stored,
+                              n, computed);
 }
 
 static int crc32c_view(const cm_codec *codec, const void *src, size_t nsrc, size_t *offset,
                        size_t *nbytes, cm_error *err)
 {
-    if (nsrc < NBYTES)
-        return cm_error_set(err, CM_EDATA, "crc32c: %zu bytes are too few for a checksum", nsrc);
-    *nbytes = nsrc - NBYTES;
-    *offset = at_start(codec) ? NBYTES : 0;
-    uint32_t stored = cm_load_le32((const uint8_t *)src + (at_start(codec) ? 0 : *nbytes));
-    uint32_t computed = cm_crc32c(0, (const uint8_t *)src + *offset, *nbytes);
-    if (stored != computed)
-        return cm_error_set(err, CM_EDATA,
-                            "crc32c: checksum is %08x, but that of the %zu bytes is %08x", stored,
-                            *nbytes, computed);
-    return 0;
+    uint32_t stored;
+    int r = parts(codec, src, nsrc, offset, nbytes, &stored, err);
+    return r ? r
+             : compare(stored, cm_crc32c(0, (const uint8_t *)src + *offset, *nbytes), *nbytes, err);
 }
 
 static int crc32c_decode(const cm_codec *codec, cm_codec_work *work, const void *src, size_t nsrc,
                          void *dst, size_t capacity, size_t *nout, cm_error *err)
 {
     (void)work;
-    *nout = 0;
-    size_t offset, n;
-    int r = crc32c_view(codec, src, nsrc, &offset, &n, err);
+    size_t offset;
+    uint32_t stored;
+    int r = parts(codec, src, nsrc, &offset, nout, &stored, err);
     if (r)
         return r;
-    *nout = n;
-    if (n > capacity)
-        return cm_error_set(err, CM_ELIMIT, "crc32c: decodes to %zu bytes, more than %zu", n,
+    if (*nout > capacity)
+        return cm_error_set(err, CM_ELIMIT, "crc32c: decodes to %zu bytes, more than %zu", *nout,
                             capacity);
-    if (n)
-        memcpy(dst, (const uint8_t *)src + offset, n);
-    return 0;
+    return compare(stored, sum_and_copy(dst, (const uint8_t *)src + offset, *nout), *nout, err);
 }
 
 static int crc32c_text(const cm_codec *codec, cm_buffer *out, cm_error *err)

@@ -71,6 +71,16 @@ void cm_subtract_multiply_f32(float *v, size_t n, float minus, float factor);
 void cm_subtract_multiply_f64(double *v, size_t n, double minus, double factor);
 void cm_round_even(double *v, size_t n);
 
+/* Floats to integers of 32 bits or fewer (fixed_kernels.c): round((v - minus) * factor); what the
+ * integer cannot be becomes the nearest that it can, a NaN the least. True when all of them come
+ * back to the bit, as integer / factor + minus in doubles, then rounded to the float. can_fix: is
+ * there a kernel for the two kinds? The _scalar one is the reference. */
+bool cm_can_fix(cm_kind floats, cm_kind integers);
+bool cm_fix(cm_kind floats, cm_kind integers, const void *src, size_t n, double minus,
+            double factor, void *dst);
+bool cm_fix_scalar(cm_kind floats, cm_kind integers, const void *src, size_t n, double minus,
+                   double factor, void *dst);
+
 /* Integers of 1, 2, 4 or 8 bytes, modulo their size. differences: each less the one before it, the
  * first less `before`; returns the last one. The buffers do not overlap. prefix_sum: the other way;
  * returns the last sum; src may be dst. */

@@ -49,6 +49,19 @@ static bool encode_block(const cm_filter *f, cm_filter_state *s, const uint8_t *
     return cm_elements_store_f64(&f->stored, v, n, dst);
 }
 
+/* One pass that rounds and looks whether it comes back. */
+static bool encode_checked(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                           uint8_t *dst)
+{
+    const fixed *x = (const fixed *)f;
+    uint8_t native[CM_FILTER_BLOCK * 8];
+    (void)s;
+    const void *from = cm_elements_native(&f->cells, src, n, native);
+    bool good = cm_fix(f->cells.kind, f->stored.kind, from, n, x->offset, x->scale, dst);
+    cm_elements_to_order(&f->stored, dst, n);
+    return good;
+}
+
 static int number_of(const cm_json *config, const char *key, double *out, cm_error *err)
 {
     if (!cm_json_double(cm_json_get(config, key), out) || !isfinite(*out) || fabs(*out) > 0x1p53)
@@ -84,6 +97,10 @@ static int fixed_parse(const cm_json *config, cm_dialect dialect, const cm_array
     if (wide(a) || wide(b) || a->kind == CM_BOOL || b->kind == CM_BOOL || a->kind == CM_FLOAT16 ||
         x.scale == 0)
         return cm_filter_refuse(&x.f, id, err);
+    if (cm_can_fix(b->kind, a->kind)) {
+        x.f.encode = encode_checked;
+        x.f.exact = true;
+    }
     return cm_codec_copy(&cm_class_fixedscaleoffset, &x, sizeof x, out, err);
 }
 

@@ -7,9 +7,10 @@
  * here and is refused by name. Decoded strings lie as vlen-utf8 has them. The text's type says how
  * numbers lie, and must be as wide as the array's.
  *
- * The tree of the text is in memory meanwhile. Its size follows from the number of cells, which the
- * chunk's shape says: a text of more values than that is an error as soon as the room for them is
- * used up.
+ * Numbers are read straight from the text where it is as encoders write it (json2_scan.c).
+ * Otherwise the tree of the text is in memory meanwhile. Its size follows from the number of cells,
+ * which the chunk's shape says: a text of more values than that is an error as soon as the room for
+ * them is used up.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "codec/elements.h"
+#include "codec/json2_scan.h"
 #include "codec/utf32_cell.h"
 #include "text/utf8.h"
 
@@ -297,6 +299,11 @@ static int decode(const cm_codec *codec, cm_codec_work *work, const void *src, s
     *nout = 0;
     if (j->nelem > UINT32_MAX)
         return cm_error_set(err, CM_ELIMIT, "json2: %zu cells", j->nelem);
+    if (j->number && j->nelem <= capacity / j->width &&
+        cm_json2_scan(src, nsrc, j->nelem, j->width, dst)) {
+        *nout = j->nelem * j->width;
+        return 0;
+    }
     int r = cm_json_parse(src, nsrc, tree_nbytes(j, nsrc), &doc, err);
     if (r) {
         cm_error_prefix(err, "json2");

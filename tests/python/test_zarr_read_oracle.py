@@ -330,15 +330,25 @@ def tensorstore_stores(tool, folder, rng):
         inner = [{"name": "transpose", "configuration": {"order": [1, 0]}},
                  {"name": "bytes", "configuration": {"endian": "big"}},
                  {"name": "zstd", "configuration": {"level": 2}}]
-        codecs = [{"name": "sharding_indexed", "configuration": {
+        sharding = {"name": "sharding_indexed", "configuration": {
             "chunk_shape": [2, 4], "codecs": inner, "index_location": ["start", "end"][i % 2],
             "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}},
-                             {"name": "crc32c"}]}}]
+                             {"name": "crc32c"}]}}
+        codecs = [sharding]
+        # The shard of 4 x 8 is one of 8 x 4 then, of two chunks by two, and so is its index.
+        turned = json.loads(json.dumps(sharding))
+        turned["configuration"]["chunk_shape"] = [4, 1 + i % 2]
+        turned["configuration"]["index_codecs"] = [
+            *([{"name": "transpose", "configuration": {"order": [[2, 0, 1], [1, 2, 0]][i % 2]}}] if i % 3 else []),
+            {"name": "bytes", "configuration": {"endian": ["big", "little"][i % 2]}}]
         specs = {
             "ts3": {"driver": "zarr3", "metadata": {
                 "shape": [9, 10], "data_type": dtype, "codecs": codecs,
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 8]}},
                 "dimension_names": ["y", None]}},
+            "ts3turned": {"driver": "zarr3", "metadata": {
+                "shape": [9, 10], "data_type": dtype, "codecs": [inner[0], turned],
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 8]}}}},
             "ts2": {"driver": "zarr", "metadata": {
                 "shape": [9, 10], "chunks": [4, 3], "dtype": np.dtype(dtype).str, "order": "F",
                 "compressor": {"id": "blosc", "cname": "lz4", "shuffle": -1, "clevel": 5},
