@@ -116,6 +116,7 @@ struct cm_h5_group {
     cm_h5_alias *aliases;
     cm_h5_mount *mounts; /* groups of other files that external links lead to */
     bool mounted;
+    bool open; /* it is being listed: a link in it may lead to it */
     cm_h5_byname *bynames;
     cm_group *made; /* by h5_open.c; NULL: not listed */
 };

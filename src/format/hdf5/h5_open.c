@@ -101,6 +101,13 @@ static int emit_mount(cm_h5_scan *s, const cm_h5_mount *m, cm_group *out, cm_jso
                       int mounts, cm_error *err)
 {
     cm_group *child;
+    if (m->group->open) {
+        cm_context_log(s->file->ctx, CM_LOG_WARNING,
+                       "%s: the external link %s leads to a group that it lies in, which is listed "
+                       "once",
+                       s->file->uri, m->name);
+        return 0;
+    }
     if (mounts == MAX_MOUNTS) {
         cm_context_log(s->file->ctx, CM_LOG_WARNING,
                        "%s: the group behind the external link %s is left out: it is the %dth one "
@@ -119,6 +126,7 @@ static int emit_mount(cm_h5_scan *s, const cm_h5_mount *m, cm_group *out, cm_jso
 static int emit_group(cm_h5_scan *s, cm_h5_group *g, cm_group *out, cm_json_doc *doc, int mounts,
                       cm_error *err)
 {
+    g->open = true;
     if (!g->made)
         g->made = out;
     int rc = emit_dimensions(g, out, false, err);
@@ -138,6 +146,7 @@ static int emit_group(cm_h5_scan *s, cm_h5_group *g, cm_group *out, cm_json_doc 
     }
     for (const cm_h5_mount *m = g->mounts; rc == 0 && m; m = m->next)
         rc = emit_mount(s, m, out, doc, mounts, err);
+    g->open = false;
     return rc;
 }
 
