@@ -18,6 +18,7 @@
 #include "chunkmill.h"
 #include "dataset/dataset_private.h"
 #include "faults.h"
+#include "scratch.h"
 #include "store/local.h"
 #include "tap.h"
 
@@ -410,15 +411,12 @@ static void kills(void)
 
 int main(void)
 {
-    snprintf(root, sizeof root, "%s/cm-test-virtual-faults-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(root))
+    if (!scratch_make(root, sizeof root))
         return 1;
     for (int i = 0; i < 4; i++)
         make_source(i);
     TAP_RUN(allocations);
     TAP_RUN(calls);
     TAP_RUN(kills);
-    empty(root);
-    return tap_done();
+    return scratch_remove(root) ? tap_done() : 1;
 }
