@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/sources.h"
 
@@ -56,13 +57,6 @@ out:
     return ret;
 }
 
-static int64_t number(const cm_json *object, const char *key)
-{
-    int64_t n = 0;
-    cm_json_int64(cm_json_get(object, key), &n);
-    return n;
-}
-
 /* A value inside a line. */
 static void put_value(cm_cli_out *out, const cm_json *v)
 {
@@ -87,8 +81,8 @@ static void put_variable(cm_cli_out *out, const cm_json *v)
         cm_cli_out_char(out, '\n');
         return;
     }
-    cm_cli_out_format(out, "%" PRId64 " of %" PRId64 " cells differ", number(v, "differing"),
-                      number(v, "cells"));
+    cm_cli_out_format(out, "%" PRId64 " of %" PRId64 " cells differ", cm_cli_number(v, "differing"),
+                      cm_cli_number(v, "cells"));
     if (cm_json_is(largest, CM_JSON_NUMBER)) {
         cm_cli_out_text(out, ", largest difference ");
         put_value(out, largest);
@@ -124,23 +118,25 @@ static void put_report(cm_cli *cli, const cm_json *report)
 {
     const cm_json *variables = cm_json_get(report, "variables");
     const cm_json *attributes = cm_json_get(report, "attributes");
-    size_t n = cm_json_count(variables), differ = 0;
+    size_t n = cm_json_count(variables), nattributes = cm_json_count(attributes), differ = 0;
     int64_t cells = 0;
     for (size_t i = 0; i < n; i++) {
         const cm_json *v = cm_json_at(variables, i);
-        cells += number(v, "cells");
+        cells += cm_cli_number(v, "cells");
         if (!cm_json_bool(cm_json_get(v, "equal"), false)) {
             differ++;
             put_variable(&cli->out, v);
         }
     }
-    for (size_t i = 0; i < cm_json_count(attributes); i++)
+    for (size_t i = 0; i < nattributes; i++)
         put_attribute(&cli->out, cm_json_at(attributes, i));
     if (cm_json_bool(cm_json_get(report, "equal"), false))
-        cm_cli_out_format(&cli->out, "equal: %zu variables, %" PRId64 " cells\n", n, cells);
+        cm_cli_out_format(&cli->out, "equal: %zu variable%s, %" PRId64 " cell%s\n", n,
+                          cm_cli_plural((int64_t)n), cells, cm_cli_plural(cells));
     else
-        cm_cli_out_format(&cli->out, "differ: %zu of %zu variables, %zu attributes\n", differ, n,
-                          cm_json_count(attributes));
+        cm_cli_out_format(&cli->out, "differ: %zu of %zu variable%s, %zu attribute%s\n", differ, n,
+                          cm_cli_plural((int64_t)n), nattributes,
+                          cm_cli_plural((int64_t)nattributes));
 }
 
 static int run(cm_cli *cli, cm_error *err)

@@ -18,6 +18,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/plan_text.h"
 #include "cli/sizes.h"
@@ -169,9 +170,10 @@ static void put_summary(cm_cli *cli, const char *target, const cm_save_stats *st
     cm_cli_size_text(seconds > 0 ? (uint64_t)((double)nread / seconds) : nread, rate, sizeof rate);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_size_text(cli->max_memory, limit, sizeof limit);
-    cm_cli_note(cli, "%s: read %s, wrote %s in %lld objects, %.*f s (%s/s), peak memory %s of %s",
-                target, in, out, (long long)stats->objects_written, seconds < 10 ? 2 : 0, seconds,
-                rate, peak, limit);
+    cm_cli_note(cli, "%s: read %s, wrote %s in %lld object%s, %.*f s (%s/s), peak memory %s of %s",
+                target, in, out, (long long)stats->objects_written,
+                cm_cli_plural(stats->objects_written), seconds < 10 ? 2 : 0, seconds, rate, peak,
+                limit);
 }
 
 /* Not before there is a plan: what cannot be done ends in one line, which says why. */
@@ -183,7 +185,7 @@ static void say_resources(cm_cli *cli)
     uint64_t memory = cm_cli_memory(cli, &reason);
     cm_cli_note(cli, "memory at most %s (%s), %d thread%s",
                 cm_cli_size_text(memory, size, sizeof size), reason, threads,
-                threads == 1 ? "" : "s");
+                cm_cli_plural(threads));
 }
 
 static int plan_and_run(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
@@ -236,13 +238,9 @@ static int run(cm_cli *cli, cm_error *err)
     int ret = cm_cli_begin(cli, 0, err);
     if (ret < 0)
         return ret;
-    if (cli->args.noperands == 1 && !cli->args.files_from) {
-        cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
-        cm_error_object(err, cli->command->name);
-        cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
-        return CM_EINVAL;
-    }
-    ret = check_target(cli, target, err);
+    ret = cm_cli_sources_and_target(cli, err);
+    if (ret == 0)
+        ret = check_target(cli, target, err);
     if (ret == 0)
         ret = cm_cli_sources_list(cli, cli->args.noperands - 1, &sources, err);
     if (ret == 0) {

@@ -2,6 +2,7 @@
  */
 #include <inttypes.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/sizes.h"
 #include "cli/sources.h"
@@ -36,12 +37,14 @@ static void say_done(cm_cli *cli, const cm_scan_stats *stats, double seconds)
     cm_cli_size_text(stats->nbytes, size, sizeof size);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
-                "%s: %" PRIu64 " files, %" PRIu64 " variables, %" PRIu64
-                " chunks, %s, %.2f s, peak memory %s",
-                cli->args.out, stats->files, stats->variables, stats->chunks, size, seconds, peak);
+                "%s: %" PRIu64 " file%s, %" PRIu64 " variable%s, %" PRIu64
+                " chunk%s, %s, %.2f s, peak memory %s",
+                cli->args.out, stats->files, cm_cli_plural((int64_t)stats->files), stats->variables,
+                cm_cli_plural((int64_t)stats->variables), stats->chunks,
+                cm_cli_plural((int64_t)stats->chunks), size, seconds, peak);
     if (stats->deferred && cli->args.verbose)
-        cm_cli_note(cli, "%" PRIu64 " variables will be opened from their files when wanted",
-                    stats->deferred);
+        cm_cli_note(cli, "%" PRIu64 " variable%s will be opened from the files when wanted",
+                    stats->deferred, cm_cli_plural((int64_t)stats->deferred));
 }
 
 static int run(cm_cli *cli, cm_error *err)

@@ -2,15 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/sources.h"
-
-static int64_t number(const cm_json *object, const char *key)
-{
-    int64_t n = 0;
-    cm_json_int64(cm_json_get(object, key), &n);
-    return n;
-}
 
 static void put_name(cm_cli_out *out, const cm_json *text)
 {
@@ -24,9 +18,11 @@ static void put_array(cm_cli_out *out, const cm_json *a)
     cm_cli_out_style(out, CM_CLI_BOLD);
     put_name(out, cm_json_get(a, "path"));
     cm_cli_out_style(out, CM_CLI_PLAIN);
+    int64_t chunks = cm_cli_number(a, "chunks");
     cm_cli_out_format(
-        out, ": %" PRId64 " chunks, %" PRId64 " present, %" PRId64 " missing, %" PRId64 " bad\n",
-        number(a, "chunks"), number(a, "present"), number(a, "missing"), number(a, "bad"));
+        out, ": %" PRId64 " chunk%s, %" PRId64 " present, %" PRId64 " missing, %" PRId64 " bad\n",
+        chunks, cm_cli_plural(chunks), cm_cli_number(a, "present"), cm_cli_number(a, "missing"),
+        cm_cli_number(a, "bad"));
     for (size_t i = 0; i < cm_json_count(missing); i++) {
         cm_cli_out_text(out, "    missing: ");
         put_name(out, cm_json_at(missing, i));
@@ -45,27 +41,29 @@ static void put_report(cm_cli_out *out, const cm_json *report)
 {
     const cm_json *arrays = cm_json_get(report, "arrays");
     int64_t chunks = 0, missing = 0, bad = 0;
-    for (size_t i = 0; i < cm_json_count(arrays); i++) {
+    size_t n = cm_json_count(arrays);
+    for (size_t i = 0; i < n; i++) {
         const cm_json *a = cm_json_at(arrays, i);
         put_array(out, a);
-        chunks += number(a, "chunks");
-        missing += number(a, "missing");
-        bad += number(a, "bad");
+        chunks += cm_cli_number(a, "chunks");
+        missing += cm_cli_number(a, "missing");
+        bad += cm_cli_number(a, "bad");
     }
     const cm_json *sources = cm_json_get(report, "sources");
     const cm_json *gone = cm_json_get(sources, "bad_first");
+    int64_t files = cm_cli_number(sources, "count");
     if (sources)
-        cm_cli_out_format(out, "sources: %" PRId64 " files, %" PRId64 " gone or changed\n",
-                          number(sources, "count"), number(sources, "bad"));
+        cm_cli_out_format(out, "sources: %" PRId64 " file%s, %" PRId64 " gone or changed\n", files,
+                          cm_cli_plural(files), cm_cli_number(sources, "bad"));
     for (size_t i = 0; i < cm_json_count(gone); i++) {
         cm_cli_out_text(out, "    bad: ");
         put_name(out, cm_json_get(cm_json_at(gone, i), "message"));
         cm_cli_out_char(out, '\n');
     }
-    cm_cli_out_format(out,
-                      "%s: %zu arrays, %" PRId64 " chunks, %" PRId64 " missing, %" PRId64 " bad\n",
-                      cm_json_bool(cm_json_get(report, "ok"), false) ? "ok" : "not ok",
-                      cm_json_count(arrays), chunks, missing, bad);
+    cm_cli_out_format(
+        out, "%s: %zu array%s, %" PRId64 " chunk%s, %" PRId64 " missing, %" PRId64 " bad\n",
+        cm_json_bool(cm_json_get(report, "ok"), false) ? "ok" : "not ok", n,
+        cm_cli_plural((int64_t)n), chunks, cm_cli_plural(chunks), missing, bad);
 }
 
 static int run(cm_cli *cli, cm_error *err)

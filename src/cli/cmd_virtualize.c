@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/counts.h"
 #include "cli/jsonout.h"
 #include "cli/sizes.h"
 #include "cli/sources.h"
@@ -109,10 +110,11 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
         put_json(cli, s, target, options.parquet, &stats, seconds);
     cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
     cm_cli_note(cli,
-                "%s: %" PRId64 "%s references (%" PRId64 " with their bytes) of %" PRId64
-                " variables to %" PRId64 " files, %.2f s, peak memory %s",
-                target, stats.references, stats.kept ? " new" : "", stats.inlined, stats.variables,
-                stats.sources, seconds, peak);
+                "%s: %" PRId64 "%s reference%s (%" PRId64 " with their bytes) of %" PRId64
+                " variable%s to %" PRId64 " file%s, %.2f s, peak memory %s",
+                target, stats.references, stats.kept ? " new" : "", cm_cli_plural(stats.references),
+                stats.inlined, stats.variables, cm_cli_plural(stats.variables), stats.sources,
+                cm_cli_plural(stats.sources), seconds, peak);
     return 0;
 }
 
@@ -124,13 +126,9 @@ static int run(cm_cli *cli, cm_error *err)
     int ret = cm_cli_begin(cli, 0, err);
     if (ret < 0)
         return ret;
-    if (cli->args.noperands == 1 && !cli->args.files_from) {
-        cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
-        cm_error_object(err, cli->command->name);
-        cm_error_hint(err, "chunkmill %s SRC... DST", cli->command->name);
-        return CM_EINVAL;
-    }
-    ret = choose_form(cli, target, &parquet, err);
+    ret = cm_cli_sources_and_target(cli, err);
+    if (ret == 0)
+        ret = choose_form(cli, target, &parquet, err);
     if (ret == 0)
         ret = list_sources(cli, target, &sources, err);
     if (ret == 0)
@@ -145,8 +143,7 @@ static const cm_cli_option options[] = {
     {CM_CLI_HEADING, .help = "The references"},
     {CM_CLI_CHOICE, "references", 0, false, CM_CLI_AT(references), "json|parquet",
      "kerchunk's JSON (version 1) or fsspec's Parquet layout; default: as DST ends, .json, .parq "
-     "or "
-     ".parquet"},
+     "or .parquet"},
     {CM_CLI_SIZE, "inline", 0, false, CM_CLI_AT(inline_nbytes), "SIZE",
      "chunks of fewer bytes are written into the references; default 512"},
     {CM_CLI_FLAG, "no-inline", 0, false, CM_CLI_AT(no_inline), NULL,

@@ -6,7 +6,7 @@
  *     variables
  *         time(time=365) float64
  *             stored: contiguous, 2.92 kB
- *             values: 2001-01-01T12:00:00 to 2001-12-31T12:00:00, step 1 days
+ *             values: 2001-01-01T12:00:00 to 2001-12-31T12:00:00, step 1 day
  *             units = "days since 2001-01-01"
  *     attributes
  *         Conventions = "CF-1.8"
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "cli/celltext.h"
+#include "cli/counts.h"
 #include "cli/info.h"
 #include "cli/sizes.h"
 #include "cli/sources.h"
@@ -124,7 +125,7 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
 {
     char size[16];
     const cm_storage *s = cm_variable_storage(v);
-    const char *unit = s->shards ? "shards" : "chunks";
+    const char *unit = s->shards ? "shard" : "chunk", *plural = cm_cli_plural(c->total);
     if (c->problem.code && !p->cli->args.count_chunks)
         return; /* nobody asked */
     if (c->problem.code) {
@@ -136,11 +137,12 @@ static void put_counts(const picture *p, const cm_variable *v, const cm_cli_chun
         return;
     }
     if (!c->counted) {
-        cm_cli_out_format(p->out, ", %" PRId64 " %s", c->total, unit);
+        cm_cli_out_format(p->out, ", %" PRId64 " %s%s", c->total, unit, plural);
         return;
     }
     if (s->chunks)
-        cm_cli_out_format(p->out, ", %" PRId64 " of %" PRId64 " %s", c->present, c->total, unit);
+        cm_cli_out_format(p->out, ", %" PRId64 " of %" PRId64 " %s%s", c->present, c->total, unit,
+                          plural);
     cm_cli_out_format(p->out, ", %s", cm_cli_size_text(c->stored_bytes, size, sizeof size));
     uint64_t whole = decoded_bytes(v);
     if (c->stored_bytes > 0 && whole > 0 && !is_uncompressed(s) && c->present == c->total)
@@ -202,8 +204,11 @@ static void put_step(const picture *p, const cm_cli_axis *a)
 {
     char step[40], most[40];
     const char *space = a->unit[0] ? " " : "";
+    size_t n = strlen(a->unit);
+    bool one = a->step == 1 && n > 3 && a->unit[n - 1] == 's'; /* "1 day", but "1 ms" */
     if (a->regular)
-        cm_cli_out_format(p->out, ", step %s%s%s", step_text(a->step, step), space, a->unit);
+        cm_cli_out_format(p->out, ", step %s%s%.*s", step_text(a->step, step), space,
+                          (int)(one ? n - 1 : n), a->unit);
     else
         cm_cli_out_format(p->out, ", irregular: steps from %s to %s%s%s",
                           step_text(a->least_step, step), step_text(a->most_step, most), space,

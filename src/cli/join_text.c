@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/counts.h"
 #include "cli/sources.h"
 
 enum { LINE = 1400 };
@@ -33,12 +34,6 @@ static void list_names(const cm_json *list, char *buf, size_t size)
     }
 }
 
-static int64_t count_of(const cm_json *report, const char *key)
-{
-    int64_t n = 0;
-    return cm_json_int64(cm_json_get(report, key), &n) ? n : 0;
-}
-
 static bool is_stacked(const cm_json *report)
 {
     return cm_json_get(report, "dimension") &&
@@ -58,16 +53,16 @@ static void along_text(const cm_json *report, char *buf, size_t size)
 {
     const char *dimension = cm_json_string(cm_json_get(report, "dimension"));
     const char *order = cm_json_string(cm_json_get(report, "order"));
-    int64_t files = count_of(report, "files");
+    int64_t files = cm_cli_number(report, "files"), steps = cm_cli_number(report, "steps");
     if (!dimension || !order)
-        snprintf(buf, size, "%" PRId64 " source%s", files, files == 1 ? "" : "s");
+        snprintf(buf, size, "%" PRId64 " source%s", files, cm_cli_plural(files));
     else
-        snprintf(buf, size, "%" PRId64 " source%s along %s (%s), %" PRId64 " steps", files,
-                 files == 1 ? "" : "s", dimension,
+        snprintf(buf, size, "%" PRId64 " source%s along %s (%s), %" PRId64 " step%s", files,
+                 cm_cli_plural(files), dimension,
                  strcmp(order, "given") == 0  ? "in the order given"
                  : strcmp(order, "name") == 0 ? "by name"
                                               : "by coordinate value",
-                 count_of(report, "steps"));
+                 steps, cm_cli_plural(steps));
 }
 
 static void put_line(cm_cli_out *out, size_t indent, const char *line)
@@ -99,7 +94,7 @@ void cm_cli_join_text(const cm_json *report, cm_cli_out *out)
     snprintf(line, sizeof line, "joined: %s", along);
     if (merged)
         snprintf(line, sizeof line, "joined: %" PRId64 " sources of %zu sets of variables",
-                 count_of(report, "files"), cm_json_count(merged));
+                 cm_cli_number(report, "files"), cm_json_count(merged));
     put_line(out, 0, line);
     for (size_t i = 0; i < cm_json_count(merged); i++) {
         const cm_json *one = cm_json_at(merged, i);

@@ -68,6 +68,16 @@ int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s, cm_error
     return CM_EINVAL;
 }
 
+int cm_cli_sources_and_target(const cm_cli *cli, cm_error *err)
+{
+    if (cli->args.noperands > 1 || cli->args.files_from)
+        return 0;
+    cm_error_set(err, CM_EINVAL, "needs a source and a target, only one name is given");
+    cm_error_object(err, cli->command->name);
+    cm_error_hint(err, "chunkmill %s %s", cli->command->name, cli->command->operands);
+    return CM_EINVAL;
+}
+
 /* What cannot be read, as one value of --skip; n counts also what did not fit into the list. */
 typedef struct unreadable {
     const cm_variable *first;

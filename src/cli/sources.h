@@ -19,6 +19,9 @@ typedef struct cm_cli_sources {
 int cm_cli_sources_list(const cm_cli *cli, size_t n, cm_cli_sources *s,
                         cm_error *err) CM_MUST_CHECK;
 
+/* Of a command whose operands are SRC... DST: CM_EINVAL when only one of them is there. */
+int cm_cli_sources_and_target(const cm_cli *cli, cm_error *err) CM_MUST_CHECK;
+
 /* Open all, take the chosen part, join. Variables that cannot be read are errors here, unless they
  * are skipped by name. */
 int cm_cli_sources_open(cm_cli *cli, cm_cli_sources *s, cm_error *err) CM_MUST_CHECK;

@@ -13,6 +13,7 @@
  * gives all names, --json everything.
  */
 #include "cli/survey_text.h"
+#include "cli/counts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,21 +27,14 @@ typedef struct picture {
     size_t most; /* names, values and lines of a finding */
 } picture;
 
-static int64_t number(const cm_json *object, const char *key)
-{
-    int64_t n = 0;
-    cm_json_int64(cm_json_get(object, key), &n);
-    return n;
-}
-
 static const char *text(const cm_json *object, const char *key)
 {
     return cm_json_string(cm_json_get(object, key));
 }
 
-static void plural(const picture *p, int64_t n, const char *what)
+static void put_count(const picture *p, int64_t n, const char *what)
 {
-    cm_cli_out_format(p->out, "%" PRId64 " %s%s", n, what, n == 1 ? "" : "s");
+    cm_cli_out_format(p->out, "%" PRId64 " %s%s", n, what, cm_cli_plural(n));
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -108,16 +102,16 @@ static void put_group(const picture *p, const char *about, const cm_json *g, boo
         put_value(p, about, value);
         cm_cli_out_text(p->out, " in ");
     }
-    plural(p, number(g, "count"), "file");
+    put_count(p, cm_cli_number(g, "count"), "file");
     if (named) {
         cm_cli_out_text(p->out, " (");
-        put_files(p, cm_json_get(g, "files"), number(g, "count"));
+        put_files(p, cm_json_get(g, "files"), cm_cli_number(g, "count"));
         cm_cli_out_char(p->out, ')');
     }
     if (!far)
         return;
-    cm_cli_out_format(p->out, " in %" PRId64 " of %" PRId64 " cells", number(g, "differing"),
-                      number(g, "cells"));
+    cm_cli_out_format(p->out, " in %" PRId64 " of %" PRId64 " cells", cm_cli_number(g, "differing"),
+                      cm_cli_number(g, "cells"));
     double most;
     if (cm_json_double(far, &most))
         cm_cli_out_format(p->out, " by at most %.3g", most);
@@ -149,7 +143,7 @@ static void put_event(const picture *p, const cm_json *e, const char *about)
     cm_cli_out_text(p->out, "        ");
     put_scalar(p, cm_json_get(e, "file"));
     if (strcmp(about, "gap") == 0)
-        cm_cli_out_format(p->out, ": %" PRId64 " missing after %s of ", number(e, "n"),
+        cm_cli_out_format(p->out, ": %" PRId64 " missing after %s of ", cm_cli_number(e, "n"),
                           from ? from : "?");
     else if (strcmp(about, "duplicate") == 0)
         cm_cli_out_format(p->out, ": %s is also in ", from ? from : "?");
@@ -159,7 +153,7 @@ static void put_event(const picture *p, const cm_json *e, const char *about)
         cm_cli_out_text(p->out, ": other than ");
     else if (strcmp(about, "not_monotonic") == 0)
         cm_cli_out_format(p->out, ": %s follows %s at index %" PRId64, to ? to : "?",
-                          from ? from : "?", number(e, "n"));
+                          from ? from : "?", cm_cli_number(e, "n"));
     if (other)
         put_scalar(p, cm_json_get(e, "other"));
     cm_cli_out_char(p->out, '\n');
@@ -185,7 +179,8 @@ static void put_finding(const picture *p, const cm_json *f)
         put_group(p, about, cm_json_at(others, i), true);
     }
     if (n > p->most)
-        cm_cli_out_format(p->out, ", and %zu other values", n - p->most);
+        cm_cli_out_format(p->out, ", and %zu other value%s", n - p->most,
+                          cm_cli_plural((int64_t)(n - p->most)));
     cm_cli_out_char(p->out, '\n');
     for (size_t i = 0; i < m && i < p->most + 2; i++)
         put_event(p, cm_json_at(events, i), about);
@@ -220,19 +215,19 @@ static void put_findings(const picture *p, size_t blocks, const char *title)
 static void put_head(const picture *p)
 {
     const cm_json *r = p->report, *order = cm_json_get(r, "order");
-    int64_t files = number(r, "files"), readable = number(r, "readable");
-    plural(p, files, "file");
+    int64_t files = cm_cli_number(r, "files"), readable = cm_cli_number(r, "readable");
+    put_count(p, files, "file");
     if (readable != files)
         cm_cli_out_format(p->out, ", %" PRId64 " readable", readable);
     cm_cli_out_text(p->out, ", ");
-    plural(p, (int64_t)cm_json_count(cm_json_get(r, "variables")), "variable");
+    put_count(p, (int64_t)cm_json_count(cm_json_get(r, "variables")), "variable");
     if (text(r, "dimension")) {
         cm_cli_out_text(p->out, "; along ");
         put_scalar(p, cm_json_get(r, "dimension"));
     }
     if (cm_json_is(order, CM_JSON_OBJECT)) {
         cm_cli_out_text(p->out, ": ");
-        plural(p, number(order, "steps"), "step");
+        put_count(p, cm_cli_number(order, "steps"), "step");
         if (text(order, "first"))
             cm_cli_out_format(p->out, ", %s to %s", text(order, "first"),
                               text(order, "last") ? text(order, "last") : "?");
@@ -269,9 +264,9 @@ static void put_attributes(const picture *p)
         cm_cli_out_char(p->out, ' ');
         put_scalar(p, cm_json_get(a, "name"));
         cm_cli_out_text(p->out, ": ");
-        plural(p, number(a, "values"), "value");
-        if (number(a, "absent"))
-            cm_cli_out_format(p->out, ", absent in %" PRId64, number(a, "absent"));
+        put_count(p, cm_cli_number(a, "values"), "value");
+        if (cm_cli_number(a, "absent"))
+            cm_cli_out_format(p->out, ", absent in %" PRId64, cm_cli_number(a, "absent"));
         cm_cli_out_text(p->out, ", as ");
         put_scalar(p, cm_json_get(first, "value"));
         cm_cli_out_text(p->out, " in ");
@@ -313,9 +308,9 @@ static void put_plan(const picture *p)
         for (size_t k = 0; k < cm_json_count(some) && k < 12; k++) {
             const cm_json *l = cm_json_at(some, k);
             cm_cli_out_format(p->out, "        %s.txt: ", text(l, "name"));
-            plural(p, number(l, "count"), "file");
+            put_count(p, cm_cli_number(l, "count"), "file");
             cm_cli_out_text(p->out, ": ");
-            put_files(p, cm_json_get(l, "files"), number(l, "count"));
+            put_files(p, cm_json_get(l, "files"), cm_cli_number(l, "count"));
             cm_cli_out_char(p->out, '\n');
             lists = true;
         }

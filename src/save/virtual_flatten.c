@@ -17,6 +17,7 @@
  * CM_VIRTUAL_NATIVE bytes are written into the references instead, whatever the reason; so are
  * dimension coordinates, which every reader wants whole at once.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,6 +452,10 @@ int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     return r;
 }
 
+/* Above it no list of references is of use, and asking every chunk of a grid that is nearly empty
+ * would take hours. */
+static const int64_t MAX_NCHUNKS = (int64_t)1 << 34;
+
 int cm_virtual_settle(cm_virtual_part *p, cm_error *err)
 {
     cm_error why = {0};
@@ -464,5 +469,10 @@ int cm_virtual_settle(cm_virtual_part *p, cm_error *err)
         p->grid[i] = cm_ceil_div(p->shape[i], p->chunk[i]);
         p->nchunks *= p->grid[i];
     }
+    if (r == 0 && p->nchunks > MAX_NCHUNKS)
+        return cm_error_set(err, CM_ELIMIT,
+                            "its grid has %" PRId64
+                            " chunks: references ask each of them, and take at most %" PRId64,
+                            p->nchunks, MAX_NCHUNKS);
     return r;
 }

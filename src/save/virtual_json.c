@@ -172,9 +172,12 @@ static int put_part(writer *w, cm_virtual_part *p, cm_error *err)
     cm_context_progress_count(w->v->ctx, "write", p->variable->path, "references", p->nchunks);
     for (int64_t i = 0; i < p->nchunks && r == 0; i++) {
         cm_reference ref;
-        if (i % 1024 == 1023)
+        if (i % 1024 == 1023) {
             cm_context_progress_add(w->v->ctx, 1024);
-        r = cm_virtual_reference(w->v, p, i, &w->bytes, &ref, err);
+            r = cm_context_check(w->v->ctx, err);
+        }
+        if (r == 0)
+            r = cm_virtual_reference(w->v, p, i, &w->bytes, &ref, err);
         if (r || ref.kind == CM_REFERENCE_NONE)
             continue;
         w->v->nreferences++;

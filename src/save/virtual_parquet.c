@@ -164,6 +164,9 @@ static int put_part(gather *g, cm_virtual_part *p, cm_error *err)
     cm_context_progress_count(g->v->ctx, "write", p->variable->path, "files of references", nfiles);
     for (int64_t k = 0; k < nfiles && r == 0; k++) {
         cm_context_progress_add(g->v->ctx, 1);
+        r = cm_context_check(g->v->ctx, err);
+        if (r)
+            break;
         if (k < kept && link_file(g, p->variable->path, k)) {
             g->v->nkept++;
             continue;

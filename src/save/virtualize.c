@@ -76,8 +76,11 @@ static int load_all_tables(cm_virtual *v, cm_error *err)
     cm_context_progress_count(v->ctx, "chunk indexes", "", "files", (int64_t)n);
     int r = cm_pool_for(cm_context_pool(v->ctx), v->ctx, (int64_t)n, cm_context_threads(v->ctx),
                         load_tables, v, err);
-    for (size_t i = 0; i < v->nparts && r == 0; i++)
+    for (size_t i = 0; i < v->nparts && r == 0; i++) {
         r = cm_virtual_settle(&v->parts[i], err);
+        if (r)
+            cm_error_variable(err, v->parts[i].variable->path);
+    }
     return r;
 }
 

@@ -89,7 +89,7 @@ def test_info_coordinates(demo):
     assert t["first_time"] == "2002-01-01T12:00:00" and t["last_time"] == "2002-12-31T12:00:00"
     assert t["step"] == 1.0 and t["regular"] is True
     text = ok("info", "tas_2002.nc", cwd=demo).stdout
-    assert "2002-01-01T12:00:00 to 2002-12-31T12:00:00, step 1 days" in text
+    assert "2002-01-01T12:00:00 to 2002-12-31T12:00:00, step 1 day" in text
     assert "-87.5 to 87.5, step 5\n" in text
 
 
@@ -535,7 +535,7 @@ def test_lone_arrays_stay_lone(tmp_path, version):
         a[...] = np.arange(60).reshape(6, 10) + 1000 * k
         a.attrs["units"] = "K"
     ok("rechunk", "part0", "copy", "--zarr", 5 - version, cwd=tmp_path)
-    assert "equal: 1 variables, 60 cells" in ok("diff", "part0", "copy", cwd=tmp_path).stdout
+    assert "equal: 1 variable, 60 cells" in ok("diff", "part0", "copy", cwd=tmp_path).stdout
     copy = zarr.open_array(tmp_path / "copy", mode="r")
     assert (copy[...] == np.arange(60).reshape(6, 10)).all() and copy.attrs["units"] == "K"
     ok("rechunk", "part0", "part1", "joined", "--concat", "y", cwd=tmp_path)

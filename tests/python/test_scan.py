@@ -136,7 +136,7 @@ def test_seed_files_of_the_fuzzers(run, tmp_path, folder):
 def test_odd_things(odd, run, ok, tmp_path):
     tables = tmp_path / "t.tables"
     done = ok("scan", odd, "--out", tables, "--json", "-v")
-    assert done.json()["deferred"] >= 3 and "opened from their files" in done.err
+    assert done.json()["deferred"] >= 3 and "opened from the files" in done.err
     check(run, odd, tables, cells=False)
     for name in ["names", "fixed", "flags", "outside", "virtual", "plain", "masked", "g/deep/x"]:
         a, b = run("values", odd, name), run("values", tables, name)
