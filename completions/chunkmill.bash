@@ -31,7 +31,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --chunk-list --vars --skip --group --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --cache --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --chunk-list --vars --skip --group --format --trust-paths --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --cache --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     values)
         case $previous in
@@ -52,7 +52,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--isel --sel --unpack --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--isel --sel --unpack --format --trust-paths --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     scan)
         case $previous in
@@ -95,7 +95,7 @@ _chunkmill()
         --mode) choices='sweep reread spill' ;;
         --color) choices='auto always never' ;;
         esac
-        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
+        options='--chunks --shards --codec --zarr --empty-chunks --overwrite --durability --vars --skip --group --isel --sel --unpack --format --trust-paths --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --scratch --mode --dry-run --json --quiet --verbose --no-progress --color --help'
         ;;
     virtualize)
         case $previous in
@@ -126,7 +126,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --trust-paths --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     survey)
         case $previous in
@@ -144,7 +144,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--concat --static --files-from --vars --skip --group --unpack --format --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--concat --static --files-from --vars --skip --group --unpack --format --trust-paths --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in
@@ -170,7 +170,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--rtol --atol --attributes --vars --skip --group --isel --sel --unpack --format --trust-paths --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     verify)
         case $previous in
@@ -180,7 +180,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--level --strict --format --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--level --strict --format --trust-paths --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     help)
         case $previous in

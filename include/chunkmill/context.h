@@ -43,6 +43,8 @@ typedef struct cm_context_options {
     void *log_user;
     cm_progress_fn progress; /* NULL: nothing is reported */
     void *progress_user;
+    bool trust_paths; /* HDF5 files may name files anywhere, and these are read; false: only those
+                         below the folder of the file that names them */
 } cm_context_options;
 
 /* Set every field to its default. Always start with this: later versions add fields. */

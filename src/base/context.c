@@ -43,6 +43,7 @@ struct cm_context {
     atomic_int cancelled;
     int threads;
     uint64_t max_memory;
+    bool trust_paths;
     cm_budget *budget;
     cm_block_cache *blocks;
     cm_pool *pool;
@@ -58,6 +59,11 @@ struct cm_context {
     int64_t began_ns;
     _Atomic int64_t done, total, next_report_ns;
 };
+
+bool cm_context_trusts_paths(const cm_context *ctx)
+{
+    return ctx->trust_paths;
+}
 
 void cm_context_options_init(cm_context_options *options)
 {
@@ -98,6 +104,7 @@ int cm_context_new(const cm_context_options *options, cm_context **out, cm_error
         return CM_ENOMEM;
     ctx->threads = o.threads ? o.threads : cm_threads_default();
     ctx->max_memory = o.max_memory ? o.max_memory : cm_memory_default();
+    ctx->trust_paths = o.trust_paths;
     ctx->log = o.log;
     ctx->log_user = o.log_user;
     ctx->progress = o.progress;

@@ -17,6 +17,7 @@ enum cm_context_slot {
 cm_pool *cm_context_pool(cm_context *ctx);
 cm_budget *cm_context_budget(cm_context *ctx);
 cm_block_cache *cm_context_blocks(cm_context *ctx);
+bool cm_context_trusts_paths(const cm_context *ctx);
 
 /* The slot's object, made by `make` on first use (one thread makes it, the others wait). NULL with
  * err set when that failed. */

@@ -22,6 +22,7 @@ typedef struct cm_cli_args {
     /* several sources */
     const char *files_from, *concat, *static_rule, *order, *unsorted, *duplicates, *gaps;
     const char *cache;
+    int trust_paths;
     const char *stack, *coord, *calendar;
     int merge;
     /* save */
@@ -216,9 +217,17 @@ typedef struct cm_cli_option {
     }
 
 #define CM_CLI_FORMAT_OPTION                                                                       \
+    {CM_CLI_CHOICE,                                                                                \
+     "format",                                                                                     \
+     0,                                                                                            \
+     false,                                                                                        \
+     CM_CLI_AT(format),                                                                            \
+     "zarr|hdf5|netcdf3|kerchunk",                                                                 \
+     "take sources for this format instead of looking at their content"},                          \
     {                                                                                              \
-        CM_CLI_CHOICE, "format", 0, false, CM_CLI_AT(format), "zarr|hdf5|netcdf3|kerchunk",        \
-            "take sources for this format instead of looking at their content"                     \
+        CM_CLI_FLAG, "trust-paths", 0, false, CM_CLI_AT(trust_paths), NULL,                        \
+            "read the files that HDF5 sources name (links, external data, virtual datasets) "      \
+            "wherever they are; default: only below the source's own folder"                       \
     }
 
 #define CM_CLI_RESOURCE_OPTIONS                                                                    \

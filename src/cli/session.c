@@ -151,6 +151,7 @@ int cm_cli_begin(cm_cli *cli, uint64_t reserve, cm_error *err)
         return cm_error_set(err, CM_EINVAL, "--max-mem leaves no room to work in");
     options.max_memory = cli->max_memory - reserve;
     options.threads = cli->args.threads;
+    options.trust_paths = cli->args.trust_paths != 0;
     options.log = on_log;
     options.log_user = cli;
     options.progress = cm_cli_progress_report;

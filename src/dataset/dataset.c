@@ -17,6 +17,13 @@ enum { TREE_SLAB = 8 << 10 }; /* a file of 40 variables has some 20 KB */
 
 /* ---- making and freeing ---------------------------------------------------------------------- */
 
+/* Another name of a group (links of HDF5). */
+typedef struct cm_group_alias {
+    struct cm_group_alias *next;
+    cm_group *target;
+    char name[];
+} cm_group_alias;
+
 static void group_free(cm_group *g)
 {
     if (!g)
@@ -25,6 +32,10 @@ static void group_free(cm_group *g)
         group_free(g->groups[i]);
     for (size_t i = 0; i < g->nvariables; i++)
         cm_variable_free(g->variables[i]);
+    for (cm_group_alias *a = g->aliases, *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
     cm_attributes_deinit(&g->attributes);
     cm_name_table_deinit(&g->children);
     cm_name_table_deinit(&g->dimension_names);
@@ -260,6 +271,31 @@ const cm_dimension *cm_group_scope_dimension(const cm_group *g, const char *name
     return NULL;
 }
 
+int cm_group_add_alias(cm_group *g, const char *name, cm_group *target, cm_error *err)
+{
+    size_t n = strlen(name) + 1;
+    cm_group_alias *a = cm_calloc(1, sizeof *a + n, err);
+    if (!a)
+        return CM_ENOMEM;
+    memcpy(a->name, name, n);
+    a->target = target;
+    a->next = g->aliases;
+    g->aliases = a;
+    return 0;
+}
+
+/* The group of that name, n bytes, in g; NULL when there is none. */
+static const cm_group *child_group(const cm_group *g, const char *name, size_t n)
+{
+    int64_t child = cm_name_table_find(&g->children, name, n);
+    if (child >= 0)
+        return child % 2 == 0 ? g->groups[child / 2] : NULL;
+    for (const cm_group_alias *a = g->aliases; a; a = a->next)
+        if (strncmp(a->name, name, n) == 0 && !a->name[n])
+            return a->target;
+    return NULL;
+}
+
 /* Follow the parts of path through groups. With `last`, stop before the last part and give it.
  * Empty parts (doubled slashes) count for nothing. NULL when a part is no group. */
 static const cm_group *walk(const cm_group *g, const char *path, const char **last)
@@ -275,10 +311,9 @@ static const cm_group *walk(const cm_group *g, const char *path, const char **la
         }
         if (n == 0)
             return g;
-        int64_t child = cm_name_table_find(&g->children, path, n);
-        if (child < 0 || child % 2 != 0)
+        g = child_group(g, path, n);
+        if (!g)
             return NULL;
-        g = g->groups[child / 2];
         path += n;
     }
 }

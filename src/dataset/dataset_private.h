@@ -34,7 +34,8 @@ struct cm_group {
     cm_dimension *dimensions;
     size_t ndimensions, dimensions_capacity;
     cm_name_table children; /* groups (2 * i) and variables (2 * i + 1) share one name space */
-    cm_name_table dimension_names; /* i */
+    cm_name_table dimension_names;  /* i */
+    struct cm_group_alias *aliases; /* other names of groups, for finding; in no list */
     cm_attributes attributes;
 };
 
@@ -75,6 +76,9 @@ int cm_dataset_new(cm_context *ctx, const char *uri, const char *format, cm_data
 /* Names: any UTF-8 without '/' or NUL, not empty; duplicates in one group are CM_EDATA. A group and
  * a variable of one name in one group are duplicates too; a dimension is not. */
 int cm_group_add_group(cm_group *g, const char *name, cm_group **out, cm_error *err);
+
+/* Paths through `name` in g lead into target, which is of the same dataset. Nobody lists it. */
+int cm_group_add_alias(cm_group *g, const char *name, cm_group *target, cm_error *err);
 int cm_group_add_dimension(cm_group *g, const char *name, int64_t length, bool unlimited,
                            cm_error *err);
 int cm_group_add_variable(cm_group *g, const char *name, cm_variable **out, cm_error *err);

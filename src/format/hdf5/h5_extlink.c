@@ -9,10 +9,10 @@
  * group that has the link, so its axes are named as that group's, and not by the scales of its own
  * file. A linked group keeps its own.
  *
- * Names are looked for beside the file that has the link, as libhdf5 does first, and below its
- * folder only (h5_external.c). Loops: a chain of links ends after MAX_CHAIN, and a group is listed
- * under one link only, as it is under one hard link; so the tree is finite. What cannot be followed
- * is a variable with a problem.
+ * Names are looked for beside the file that has the link, as libhdf5 does first, and, unless paths
+ * are trusted, below its folder only (h5_external.c). Loops: a chain of links ends after MAX_CHAIN,
+ * and a group is listed under one link only, as it is under one hard link; so the tree is finite.
+ * What cannot be followed is a variable with a problem.
  */
 #include <stdlib.h>
 
@@ -35,13 +35,21 @@ struct cm_h5_family {
 
 static int resolve_tree(cm_h5_family *f, cm_h5_scan *s, cm_h5_group *g, int chain, cm_error *err);
 
-static int find(cm_h5_family *f, const char *key, cm_h5_scan **out)
+static bool same_store(const cm_store *a, const cm_store *b)
 {
-    for (size_t i = 0; i < f->n; i++)
-        if (strcmp(f->items[i].scan->file->key, key) == 0) {
+    const char *x = cm_store_local_path(a), *y = cm_store_local_path(b);
+    return a == b || (x && y && strcmp(x, y) == 0);
+}
+
+static int find(cm_h5_family *f, const cm_store *store, const char *key, cm_h5_scan **out)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const cm_h5_file *file = f->items[i].scan->file;
+        if (strcmp(file->key, key) == 0 && same_store(file->store, store)) {
             *out = f->items[i].scan;
             return 1;
         }
+    }
     return 0;
 }
 
@@ -49,7 +57,7 @@ static int find(cm_h5_family *f, const char *key, cm_h5_scan **out)
 static char *uri_of(const cm_h5_scan *s, const char *name, cm_error *err)
 {
     const char *slash = strrchr(s->file->uri, '/');
-    size_t folder = slash ? (size_t)(slash - s->file->uri) + 1 : 0;
+    size_t folder = slash && *name != '/' ? (size_t)(slash - s->file->uri) + 1 : 0;
     char *uri = cm_calloc(1, folder + strlen(name) + 1, err);
     if (uri) {
         memcpy(uri, s->file->uri, folder);
@@ -64,8 +72,10 @@ static int open_relative(cm_h5_family *f, cm_h5_scan *s, const char *name, cm_h5
 {
     char *key = NULL;
     s->file->elsewhere = true;
-    int rc = cm_h5_sibling(s->file, name, &key, err);
-    if (rc || find(f, key, out)) {
+    cm_store *store;
+    int rc = cm_h5_other_file(s->file, name, &store, &key, err);
+    if (rc || find(f, store, key, out)) {
+        cm_store_unref(store);
         free(key);
         return rc;
     }
@@ -83,8 +93,8 @@ static int open_relative(cm_h5_family *f, cm_h5_scan *s, const char *name, cm_h5
         rc = CM_ENOMEM;
     cm_dataset *ds = NULL;
     if (rc == 0)
-        rc =
-            cm_h5_scan_open(s->file->ctx, s->file->store, key, uri, s->file->level, scan, &ds, err);
+        rc = cm_h5_scan_open(s->file->ctx, store, key, uri, s->file->level, scan, &ds, err);
+    cm_store_unref(store);
     free(key);
     free(uri);
     if (!scan)

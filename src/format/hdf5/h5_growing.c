@@ -62,11 +62,13 @@ static int look(growing *g, const char *file, const char *path, cm_h5_space *spa
                             MAX_LOOKS);
     bool same = strcmp(file, ".") == 0;
     f->elsewhere = f->elsewhere || !same;
-    int rc = same ? 0 : cm_h5_sibling(f, file, &key, err);
+    cm_store *store = NULL;
+    int rc = same ? 0 : cm_h5_other_file(f, file, &store, &key, err);
     if (rc == 0 && !same) {
         scan = &other;
-        rc = cm_h5_scan_open(f->ctx, f->store, key, file, f->level + 1, &other, &ds, err);
+        rc = cm_h5_scan_open(f->ctx, store, key, file, f->level + 1, &other, &ds, err);
     }
+    cm_store_unref(store);
     free(key);
     const cm_h5_dataset *d = rc ? NULL : cm_h5_find_dataset(scan, path);
     if (d && d->problem) {

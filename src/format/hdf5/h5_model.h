@@ -98,6 +98,13 @@ typedef struct cm_h5_mount {
     cm_h5_group *group;
 } cm_h5_mount;
 
+/* Another name of a group, by a soft link or a second hard link. */
+typedef struct cm_h5_byname {
+    struct cm_h5_byname *next;
+    const char *name;
+    cm_h5_group *group;
+} cm_h5_byname;
+
 struct cm_h5_group {
     cm_h5_group *next, *parent, *first_child, *last_child;
     const char *name;
@@ -109,6 +116,9 @@ struct cm_h5_group {
     cm_h5_alias *aliases;
     cm_h5_mount *mounts; /* groups of other files that external links lead to */
     bool mounted;
+    bool open; /* it is being listed: a link in it may lead to it */
+    cm_h5_byname *bynames;
+    cm_group *made; /* by h5_open.c; NULL: not listed */
 };
 
 /* A committed datatype. */
@@ -192,6 +202,10 @@ void cm_h5_family_free(cm_h5_family *f); /* NULL is legal */
 /* Note why d cannot be read, unless something is noted already. */
 int cm_h5_keep_problem(cm_h5_scan *s, cm_h5_dataset *d, const cm_error *why, cm_error *err);
 
+/* Paths through `name` in g lead to the group `to`. */
+int cm_h5_add_byname(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_h5_group *to,
+                     cm_error *err);
+
 /* Follow all soft links at and below g. */
 int cm_h5_aliases_resolve(cm_h5_scan *s, cm_h5_group *g, cm_error *err);
 
@@ -264,8 +278,15 @@ int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, siz
 /* d->slots from the external file list m. */
 int cm_h5_external_parse(cm_h5_scan *s, const cm_h5_message *m, cm_h5_dataset *d, cm_error *err);
 
-/* The key of the file that f names: malloc'ed. CM_EUNSUP when it is not below f's own folder. */
-int cm_h5_sibling(const cm_h5_file *f, const char *name, char **key, cm_error *err);
+/* The store (ref'd) and key (malloc'ed) of the file of that name, which f has. CM_EUNSUP when it is
+ * not below f's own folder and paths are not trusted. */
+int cm_h5_sibling(const cm_h5_file *f, const char *name, cm_store **store, char **key,
+                  cm_error *err);
+
+/* The same for links and virtual datasets: an absolute name that is not there is looked for beside
+ * f. */
+int cm_h5_other_file(const cm_h5_file *f, const char *name, cm_store **store, char **key,
+                     cm_error *err);
 
 /* Make a variable of a dataset in group g. s: of the file that it is in; doc: of g's dataset. */
 int cm_h5_variable_make(cm_h5_scan *s, const cm_h5_dataset *d, cm_group *g, cm_json_doc *doc,

@@ -93,14 +93,21 @@ static int emit_dimensions(const cm_h5_group *g, cm_group *out, bool outer, cm_e
     return rc;
 }
 
-static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_json_doc *doc,
-                      int mounts, cm_error *err);
+static int emit_group(cm_h5_scan *s, cm_h5_group *g, cm_group *out, cm_json_doc *doc, int mounts,
+                      cm_error *err);
 
 /* A group of another file: with the dimensions of the groups around it there. */
 static int emit_mount(cm_h5_scan *s, const cm_h5_mount *m, cm_group *out, cm_json_doc *doc,
                       int mounts, cm_error *err)
 {
     cm_group *child;
+    if (m->group->open) {
+        cm_context_log(s->file->ctx, CM_LOG_WARNING,
+                       "%s: the external link %s leads to a group that it lies in, which is listed "
+                       "once",
+                       s->file->uri, m->name);
+        return 0;
+    }
     if (mounts == MAX_MOUNTS) {
         cm_context_log(s->file->ctx, CM_LOG_WARNING,
                        "%s: the group behind the external link %s is left out: it is the %dth one "
@@ -116,9 +123,12 @@ static int emit_mount(cm_h5_scan *s, const cm_h5_mount *m, cm_group *out, cm_jso
     return rc;
 }
 
-static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_json_doc *doc,
-                      int mounts, cm_error *err)
+static int emit_group(cm_h5_scan *s, cm_h5_group *g, cm_group *out, cm_json_doc *doc, int mounts,
+                      cm_error *err)
 {
+    g->open = true;
+    if (!g->made)
+        g->made = out;
     int rc = emit_dimensions(g, out, false, err);
     for (const cm_h5_item *a = g->attributes.first; rc == 0 && a; a = a->next) {
         const cm_json *value = cm_h5_value_in(s, a->value, doc);
@@ -128,7 +138,7 @@ static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_jso
     for (const cm_h5_dataset *d = g->first; rc == 0 && d; d = d->next)
         if (!d->hidden && !(d->is_scale && d->no_variable))
             rc = cm_h5_variable_make(d->scan ? d->scan : s, d, out, doc, err);
-    for (const cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next) {
+    for (cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next) {
         cm_group *child;
         rc = cm_group_add_group(out, c->name, &child, err);
         if (rc == 0)
@@ -136,6 +146,23 @@ static int emit_group(cm_h5_scan *s, const cm_h5_group *g, cm_group *out, cm_jso
     }
     for (const cm_h5_mount *m = g->mounts; rc == 0 && m; m = m->next)
         rc = emit_mount(s, m, out, doc, mounts, err);
+    g->open = false;
+    return rc;
+}
+
+/* Other names of groups, when all groups are there. *any: there are some. */
+static int emit_bynames(const cm_h5_group *g, int mounts, bool *any, cm_error *err)
+{
+    int rc = 0;
+    for (const cm_h5_byname *b = g->bynames; rc == 0 && b; b = b->next)
+        if (g->made && b->group->made) {
+            rc = cm_group_add_alias(g->made, b->name, b->group->made, err);
+            *any = true;
+        }
+    for (const cm_h5_group *c = g->first_child; rc == 0 && c; c = c->next)
+        rc = emit_bynames(c, mounts, any, err);
+    for (const cm_h5_mount *m = g->mounts; rc == 0 && m && mounts < MAX_MOUNTS; m = m->next)
+        rc = emit_bynames(m->group, mounts + 1, any, err);
     return rc;
 }
 
@@ -181,10 +208,13 @@ int cm_hdf5_open(cm_context *ctx, cm_store *store, const char *key, const char *
         rc = cm_h5_dimensions_resolve(&s, err);
     if (rc == 0)
         rc = emit_group(&s, s.root, ds->root, ds->doc, 0, err);
+    bool bynames = false;
+    if (rc == 0)
+        rc = emit_bynames(s.root, 0, &bynames, err);
     if (rc == 0 && s.netcdf)
         snprintf(ds->format, sizeof ds->format, "NetCDF-4");
     if (rc == 0)
-        ds->elsewhere = s.file->elsewhere;
+        ds->elsewhere = s.file->elsewhere || bynames; /* tables do not have these */
     cm_h5_family_free(others);
     cm_h5_scan_close(&s, rc ? ds : NULL);
     if (rc) {

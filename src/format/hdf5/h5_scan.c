@@ -416,13 +416,9 @@ static int list_unreadable(cm_h5_scan *s, cm_h5_group *g, const char *name, cons
 static int add_group(cm_h5_scan *s, cm_h5_group *parent, const char *name, uint64_t addr,
                      cm_error *err)
 {
-    if (cm_h5_map_get(&s->groups, addr, NULL)) {
-        char path[512];
-        cm_context_log(s->file->ctx, CM_LOG_WARNING,
-                       "%s: group %s is the same as another one and is listed once", s->file->uri,
-                       cm_h5_path(parent, name, path, sizeof path));
-        return 0;
-    }
+    uint64_t at;
+    if (cm_h5_map_get(&s->groups, addr, &at))
+        return cm_h5_add_byname(s, parent, name, (cm_h5_group *)(uintptr_t)at, err);
     if (++s->nobjects > MAX_OBJECTS)
         return cm_error_set(err, CM_ELIMIT, "file has more than %d objects", MAX_OBJECTS);
     cm_h5_group *g = cm_h5_alloc_zero(&s->arena, 1, sizeof *g, err);

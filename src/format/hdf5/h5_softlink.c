@@ -2,8 +2,9 @@
  *
  * They are followed when the tree is complete, by name inside it: the path of a link can only lead
  * through groups that the scan has seen. A link to a dataset becomes a variable like it, under the
- * link's name; one to a group is not listed, since the group is; one that leads nowhere, or round
- * in circles, is a variable with a problem.
+ * link's name. One to a group is not listed, or all that is in it would be there twice, without end
+ * if the link is in that group: it is another name by which paths find the group, and so is a
+ * second hard link. One that leads nowhere, or round in circles, is a variable with a problem.
  */
 #include "format/hdf5/h5_model.h"
 
@@ -72,6 +73,9 @@ static bool follow(cm_h5_scan *s, cm_h5_group *g, const char *path, int *left, p
         for (cm_h5_group *c = at->first_child; c && !out->group; c = c->next)
             if (strncmp(c->name, path, n) == 0 && !c->name[n])
                 out->group = c;
+        for (cm_h5_byname *b = at->bynames; b && !out->group; b = b->next)
+            if (strncmp(b->name, path, n) == 0 && !b->name[n])
+                out->group = b->group;
         if (!out->group)
             out->dataset = member(s, at, path, n);
         if (!out->group && !out->dataset)
@@ -102,6 +106,22 @@ bool cm_h5_find_object(cm_h5_scan *s, const char *path, cm_h5_group **group,
     return there;
 }
 
+int cm_h5_add_byname(cm_h5_scan *s, cm_h5_group *g, const char *name, cm_h5_group *to,
+                     cm_error *err)
+{
+    char path[512], own[512];
+    cm_h5_byname *b = cm_h5_alloc(&s->arena, sizeof *b, err);
+    if (!b)
+        return CM_ENOMEM;
+    *b = (cm_h5_byname){.next = g->bynames, .name = name, .group = to};
+    g->bynames = b;
+    cm_context_log(s->file->ctx, CM_LOG_WARNING,
+                   "%s: %s is another name of the group %s, where its members are listed",
+                   s->file->uri, cm_h5_path(g, name, path, sizeof path),
+                   cm_h5_path(to, NULL, own, sizeof own));
+    return 0;
+}
+
 /* The placeholder becomes a copy of the dataset, under its own name. */
 static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error *err)
 {
@@ -115,11 +135,8 @@ static int resolve_alias(cm_h5_scan *s, cm_h5_group *g, cm_h5_alias *a, cm_error
         return cm_h5_keep_problem(s, d, &why, err);
     }
     if (to.group) {
-        char path[512];
-        cm_context_log(s->file->ctx, CM_LOG_INFO, "%s: %s is a soft link to the group %s",
-                       s->file->uri, cm_h5_path(g, d->name, path, sizeof path), a->target);
         d->hidden = true; /* the group is listed where it is */
-        return 0;
+        return cm_h5_add_byname(s, g, d->name, to.group, err);
     }
     cm_h5_dataset *next = d->next;
     const char *name = d->name;

@@ -36,7 +36,8 @@ typedef struct maker {
     cm_dtype dtype, stored; /* stored: CM_BYTES where an unpacker is at work */
     cm_h5_unpacker unpacker;
     bool unpacks, big_endian;
-    const char *key; /* the file that the bytes are in, its version, and where they begin */
+    cm_store *store; /* and key: the file that the bytes are in, its version, where they begin */
+    const char *key;
     cm_object_version version;
     uint64_t at, nbytes; /* nbytes: how many are said to be there; CM_H5_UNDEF: not said */
     cm_h5_moves *moves;  /* of records and sequences */
@@ -574,7 +575,7 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
                             .fill = m->fill,
                             .chain = chain,
                             .table = table,
-                            .store = f->store,
+                            .store = m->store,
                             .key = m->key,
                             .version = m->version,
                             .label = f->uri,
@@ -613,9 +614,10 @@ static int slot_array(maker *m, const cm_h5_slot *slot, uint64_t row_nbytes, int
                             "part of the data in the external file %s ends inside a row",
                             slot->name);
     f->elsewhere = true;
-    int rc = cm_h5_sibling(f, slot->name, &key, err);
+    int rc = cm_h5_sibling(f, slot->name, &m->store, &key, err);
+    cm_store *store = m->store;
     if (rc == 0)
-        rc = f->store->vt->stat(f->store, key, &m->version, err);
+        rc = store->vt->stat(store, key, &m->version, err);
     if (rc == CM_ENOTFOUND || rc == CM_EIO) {
         cm_error_set(err, CM_EUNSUP, "data are in the external file %s, which is not there",
                      slot->name);
@@ -631,7 +633,9 @@ static int slot_array(maker *m, const cm_h5_slot *slot, uint64_t row_nbytes, int
         *row += m->ndim ? m->extent[0] : 1;
         rc = make_chunked(m, out, err);
     }
+    m->store = f->store;
     m->key = f->key;
+    cm_store_unref(store);
     free(key);
     return rc;
 }
@@ -683,6 +687,7 @@ static int make_any_array(maker *m, cm_array **out, cm_error *err)
         rc = choose_fill(m, err);
     if (rc)
         return rc;
+    m->store = f->store;
     m->key = f->key;
     m->version = f->version;
     m->nbytes = m->d->layout.nbytes;

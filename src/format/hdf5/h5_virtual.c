@@ -137,11 +137,12 @@ static int open_source(vds *v, source *s, const mapping *m, cm_error *err)
         return cm_error_set(err, CM_ELIMIT, "virtual datasets are nested more than %d levels",
                             MAX_LEVELS);
     bool same = strcmp(s->file, ".") == 0;
-    int rc = same ? 0 : cm_h5_sibling(f, s->file, &key, err);
+    cm_store *store = NULL;
+    int rc = same ? 0 : cm_h5_other_file(f, s->file, &store, &key, err);
     if (rc)
         return rc;
-    rc = cm_h5_scan_open(f->ctx, f->store, same ? f->key : key, same ? f->uri : s->file,
-                         f->level + 1, &scan, &ds, err);
+    rc = cm_h5_scan_open(f->ctx, same ? f->store : store, same ? f->key : key,
+                         same ? f->uri : s->file, f->level + 1, &scan, &ds, err);
     if (rc == CM_ENOTFOUND) {
         if (err)
             cm_error_clear(err);
@@ -151,6 +152,7 @@ static int open_source(vds *v, source *s, const mapping *m, cm_error *err)
         rc = d ? make_source(v, s, &scan, d, m, err) : 0;
     }
     cm_h5_scan_close(&scan, ds);
+    cm_store_unref(store);
     free(key);
     return rc ? cm_error_object(err, same ? f->uri : s->file), rc : 0;
 }
