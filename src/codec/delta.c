@@ -53,6 +53,36 @@ static bool encode_integers(const cm_filter *f, cm_filter_state *s, const uint8_
     return cm_alike(v, d, n, (int64_t)(UINT64_MAX >> (64 - 8 * f->cells.size)));
 }
 
+/* uint64 of signed differences: numpy.cumsum adds them as doubles, which is exact from 0 to 2^53.
+ * What is not in there is none that it would give back. (Differences of type uint64 of signed cells
+ * are refused altogether: a step down is 2^64 less something, and one may lie behind the array's
+ * end.) */
+static bool as_doubles(const int64_t *sums, size_t n)
+{
+    uint64_t over = 0;
+    for (size_t i = 0; i < n; i++)
+        over |= (uint64_t)sums[i] > (uint64_t)1 << 53;
+    return !over;
+}
+
+static bool decode_as_doubles(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                              uint8_t *dst)
+{
+    int64_t v[CM_FILTER_BLOCK];
+    cm_elements_load_i64(&f->stored, src, n, v);
+    s->sum = cm_prefix_sum(v, v, n, 8, s->sum);
+    cm_elements_store_i64(&f->cells, v, n, dst);
+    return as_doubles(v, n);
+}
+
+static bool encode_as_doubles(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                              uint8_t *dst)
+{
+    int64_t v[CM_FILTER_BLOCK];
+    cm_elements_load_i64(&f->cells, src, n, v);
+    return as_doubles(v, n) && encode_integers(f, s, src, n, dst);
+}
+
 static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                           uint8_t *dst)
 {
@@ -119,6 +149,12 @@ static bool choose(cm_filter *f)
     bool same = a->size == b->size;
     f->decode = same ? decode_same : decode_integers;
     f->encode = same ? encode_same : cm_narrows(b->kind, a->kind) ? encode_narrow : encode_integers;
+    if (a->kind == CM_UINT64 && !cm_kind_is_unsigned(b->kind))
+        return false;
+    if (b->kind == CM_UINT64 && !cm_kind_is_unsigned(a->kind)) {
+        f->decode = decode_as_doubles;
+        f->encode = encode_as_doubles;
+    }
     f->exact = true;
     return a->kind != CM_BOOL && b->kind != CM_BOOL;
 }
