@@ -126,11 +126,18 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --vars --skip --group --isel --sel --format --trust-paths --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--references --inline --no-inline --record-size --append --materialize --rebase --overwrite --dry-run --vars --skip --group --isel --sel --format --trust-paths --cache --concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     survey)
         case $previous in
         --concat) return ;;
+        --stack) return ;;
+        --coord) return ;;
+        --calendar) return ;;
+        --order) choices='coordinate given name' ;;
+        --unsorted) choices='refuse sort keep' ;;
+        --duplicates) choices='refuse first last keep' ;;
+        --gaps) choices='warn refuse fill ignore' ;;
         --static) choices='first' ;;
         --files-from) files=1 ;;
         --vars) return ;;
@@ -144,7 +151,7 @@ _chunkmill()
         --threads) return ;;
         --color) choices='auto always never' ;;
         esac
-        options='--concat --static --files-from --vars --skip --group --unpack --format --trust-paths --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
+        options='--concat --merge --stack --coord --calendar --order --unsorted --duplicates --gaps --static --files-from --vars --skip --group --unpack --format --trust-paths --cache --schema --write --lists --overwrite --max-mem --threads --json --quiet --verbose --no-progress --color --help'
         ;;
     diff)
         case $previous in

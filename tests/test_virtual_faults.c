@@ -268,9 +268,9 @@ static int state(cm_context *ctx, const kind *k)
 
 /* ---- failing --------------------------------------------------------------------------------- */
 
-static bool check(cm_context *ctx, const kind *k, int files_before, int r, const cm_error *err)
+static bool check(const kind *k, int is, int files_before, int r, const cm_error *err)
 {
-    int is = state(ctx, k), files = rewritten_files(), beside = strangers(true);
+    int files = rewritten_files(), beside = strangers(true);
     if (r && is == 2 && strstr(err->message, "is left beside it"))
         beside = 0;
     if (r && !err->message[0])
@@ -299,8 +299,9 @@ static void run_kind(cm_context *ctx, const kind *k, int os_errno)
         int r = virtualize(k, k->sources, k->append, &err);
         fired = fault_end();
         failed += r != 0;
-        bool good = check(ctx, k, files_before, r, &err) && (fired || r == 0);
-        dirty = !good || r == 0 || state(ctx, k) != 1;
+        int is = state(ctx, k);
+        bool good = check(k, is, files_before, r, &err) && (fired || r == 0);
+        dirty = !good || r == 0 || is != 1;
         if (r && !os_errno)
             good = good && r == CM_ENOMEM;
         if (!TAP_OK(good)) {
@@ -335,6 +336,14 @@ static void calls(void)
 
 /* ---- killed ---------------------------------------------------------------------------------- */
 
+/* Under a sanitizer a fork is slow, and a killed process tells nothing of its memory. */
+#ifdef __SANITIZE_ADDRESS__
+enum { KILL_STEP = 5 };
+#else
+enum { KILL_STEP = 1 };
+#endif
+enum { AGAIN_STEP = 4 };
+
 /* true: the child was killed at its n-th call. */
 static bool killed_at(const kind *k, int64_t n)
 {
@@ -358,8 +367,11 @@ static void kill_kind(cm_context *ctx, const kind *k)
 {
     int64_t n = 0, olds = 0;
     cm_error err;
-    for (bool killed = true; killed; n++) {
-        prepare(k);
+    bool dirty = true;
+    for (bool killed = true; killed; n += KILL_STEP) {
+        if (dirty)
+            prepare(k);
+        dirty = true;
         killed = killed_at(k, n);
         int is = state(ctx, k);
         /* Where two directories cannot be exchanged there is a moment without any: the old cube is
@@ -373,15 +385,18 @@ static void kill_kind(cm_context *ctx, const kind *k)
         olds += is == 1;
         if (!TAP_OK(is == 2 || (is == 1 && killed)))
             printf("# %s, killed at call %lld\n", k->name, (long long)n);
-        if (is == 1) { /* and the next run works, and sweeps */
+        if (is == 1 && n / KILL_STEP % AGAIN_STEP) {
+            dirty = false;
+            strangers(true);
+        } else if (is == 1) { /* and the next run works, and sweeps */
             TAP_CALL(virtualize(k, k->sources, k->append, &err), &err);
             TAP_EQ(state(ctx, k), 2);
             TAP_EQ(strangers(false), 0);
         }
     }
-    printf("# %s: killed at %lld calls, %lld times before the new one\n", k->name, (long long)n - 1,
-           (long long)olds);
-    TAP_OK(olds > 3);
+    printf("# %s: killed at up to %lld calls, %lld times before the new one\n", k->name,
+           (long long)n, (long long)olds);
+    TAP_OK(olds > 2);
 }
 
 static void kills(void)

@@ -25,6 +25,10 @@ typedef struct cm_survey_options {
     bool select_any;          /* apply `select` at all */
     const char *concat;       /* as in cm_join_options */
     bool static_first;
+    /* Join with these instead (concat and static_first are taken from here too): whether the files
+     * join, and whether references can say it, is found by joining them, so all are opened at once.
+     * NULL: as the join does without options. */
+    const cm_join_options *join;
     const cm_json *schema; /* what the files are compared with; NULL: only with each other */
 } cm_survey_options;
 

@@ -32,6 +32,15 @@ typedef struct cm_virtualize_options {
     const char *const *rebase; /* "OLD=NEW": source names (of a dataset that is itself references)
                                   that begin with OLD begin with NEW instead */
     size_t nrebase;
+    bool dry_run;       /* look at everything, refuse what would be refused, and write nothing */
+    cm_json_doc **plan; /* what is, or would be, written: an object with "target", "form",
+                           "record_size" (Parquet), "files", "references", "new" (of these: to
+                           chunks that the target, appended to, did not have), "inlined",
+                           "inlined_bytes", "rewritten", "rewritten_bytes" (of a dry run: of cells,
+                           before they are encoded), "kept" (Parquet files), and "variables", each
+                           with "path", "how" ("chunks", "rows" of contiguous data, "inline"),
+                           "chunks" (their shape), "count" (of chunks) and those numbers. Freed by
+                           the caller; NULL: not wanted */
     const char *materialize;      /* chunks that references cannot say are rewritten into files in
                                      this directory, one file a variable; NULL: they are refused */
     cm_virtual_options_note note; /* of each such variable: how many, and why */
@@ -41,7 +50,8 @@ CM_API void cm_virtualize_options_init(cm_virtualize_options *options);
 
 typedef struct cm_virtualize_stats {
     int64_t variables, references, inlined, sources, rewritten;
-    int64_t kept; /* Parquet files of references that were there and stay as they are */
+    int64_t kept;  /* Parquet files of references that were there and stay as they are */
+    int64_t fresh; /* of references: to chunks that the target, appended to, did not have */
 } cm_virtualize_stats;
 
 /* Write references to the chunks of ds. sources: names of what ds was opened from, which the target

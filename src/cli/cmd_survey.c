@@ -143,10 +143,19 @@ static int write_lists(const cm_cli *cli, const cm_json *report, cm_error *err)
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static void choose(const cm_cli *cli, const cm_json *schema, cm_survey_options *o)
+/* Does an option of the join need to be tried? --concat and --static are the survey's own. */
+static bool asks_for_join(const cm_cli_args *a)
+{
+    return a->order || a->unsorted || a->duplicates || a->gaps || a->stack || a->coord ||
+           a->calendar || a->merge;
+}
+
+static void choose(const cm_cli *cli, const cm_json *schema, const cm_join_options *join,
+                   cm_survey_options *o)
 {
     const cm_cli_args *args = &cli->args;
     cm_survey_options_init(o);
+    o->join = asks_for_join(args) ? join : NULL;
     o->format = args->format;
     o->cache = args->cache;
     o->concat = args->concat;
@@ -203,6 +212,8 @@ static int run(cm_cli *cli, cm_error *err)
     cm_cli_sources sources = {0};
     cm_json_doc *schema = NULL, *found = NULL;
     cm_survey_options options;
+    cm_join_options join;
+    cm_cli_join_options(&cli->args, &join);
     int ret = check_options(cli, err);
     if (ret == 0)
         ret = cm_cli_begin(cli, 0, err);
@@ -211,7 +222,7 @@ static int run(cm_cli *cli, cm_error *err)
     if (ret == 0 && cli->args.schema && !cli->args.write)
         ret = read_schema(cli->args.schema, &schema, err);
     if (ret == 0) {
-        choose(cli, schema ? cm_json_doc_root(schema) : NULL, &options);
+        choose(cli, schema ? cm_json_doc_root(schema) : NULL, &join, &options);
         ret = cm_survey_files(cli->ctx, cm_cli_list_items(&sources.names), sources.names.n,
                               &options, &found, err);
         cm_cli_progress_clear(&cli->progress);
@@ -225,13 +236,7 @@ static int run(cm_cli *cli, cm_error *err)
 }
 
 static const cm_cli_option options[] = {
-    {CM_CLI_HEADING, .help = "Several sources"},
-    {CM_CLI_TEXT, "concat", 0, false, CM_CLI_AT(concat), "DIM",
-     "dimension along which sources would join; default: the unlimited one"},
-    {CM_CLI_CHOICE, "static", 0, false, CM_CLI_AT(static_rule), "first",
-     "variables without that dimension may differ"},
-    {CM_CLI_TEXT, "files-from", 0, false, CM_CLI_AT(files_from), "LIST",
-     "read more source names from a file, one a line; - is standard input"},
+    CM_CLI_JOIN_OPTIONS,
     {CM_CLI_HEADING, .help = "Which part"},
     {CM_CLI_COMMAS, "vars", 0, false, CM_CLI_AT(vars), "a,b",
      "only these variables, with their coordinates, bounds and grid mappings"},
@@ -269,7 +274,9 @@ const cm_cli_command cm_cli_survey = {
         "variables, types, dimensions, packing, units, calendars, coordinate values, and how they "
         "are stored. Names the files that are different, says whether rechunk and virtualize would "
         "take them all, and what to do if not. A file that cannot be opened is a finding and not "
-        "the end.\n\nExit status 0 when the files join (and are as the schema says), 3 when not.",
+        "the end. With --order, --unsorted, --duplicates, --gaps, --stack, --coord or --merge the "
+        "verdict is that of a join with these options, for which all files are opened at "
+        "once.\n\nExit status 0 when the files join (and are as the schema says), 3 when not.",
     .min_operands = 0,
     .max_operands = (size_t)-1,
     .options = options,

@@ -1,10 +1,12 @@
 /* cli/cmd_virtualize.c: chunkmill virtualize SRC... DST: references instead of copies. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/counts.h"
 #include "cli/jsonout.h"
+#include "cli/plan_text.h"
 #include "cli/sizes.h"
 #include "cli/sources.h"
 
@@ -45,8 +47,9 @@ static int list_sources(cm_cli *cli, const char *target, cm_cli_sources *s, cm_e
     return cm_cli_sources_list(cli, cli->args.noperands - 1, s, err);
 }
 
+/* Of a dry run too: the members of the plan that are numbers of the whole, then by variable. */
 static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, bool parquet,
-                     const cm_virtualize_stats *stats, double seconds)
+                     const cm_virtualize_stats *stats, const cm_json *plan, double seconds)
 {
     cm_cli_json json;
     cm_cli_json_init(&json, &cli->out, false);
@@ -55,10 +58,14 @@ static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, b
     cm_cli_json_string(&json, target);
     cm_cli_json_key(&json, "form");
     cm_cli_json_string(&json, parquet ? "parquet" : "json");
+    cm_cli_json_key(&json, "dry_run");
+    cm_cli_json_bool(&json, cli->args.dry_run > 0);
     cm_cli_json_key(&json, "variables");
     cm_cli_json_int(&json, stats->variables);
     cm_cli_json_key(&json, "references");
     cm_cli_json_int(&json, stats->references);
+    cm_cli_json_key(&json, "new");
+    cm_cli_json_int(&json, stats->fresh);
     cm_cli_json_key(&json, "inlined");
     cm_cli_json_int(&json, stats->inlined);
     cm_cli_json_key(&json, "kept");
@@ -68,6 +75,8 @@ static void put_json(cm_cli *cli, const cm_cli_sources *s, const char *target, b
     cm_cli_json_key(&json, "sources");
     cm_cli_json_int(&json, stats->sources);
     cm_cli_join_json(s->report, &json);
+    cm_cli_json_key(&json, "plan");
+    cm_cli_json_value(&json, plan);
     cm_cli_json_key(&json, "seconds");
     cm_cli_json_double(&json, (double)(int64_t)(seconds * 1000) / 1000);
     cm_cli_json_key(&json, "peak_memory");
@@ -80,11 +89,72 @@ static void note(void *user, const char *line)
     cm_cli_note(user, "%s", line);
 }
 
+static void put_plan(cm_cli *cli, const cm_cli_sources *s, const char *target, const cm_json *plan)
+{
+    static const char *const titles[] = {"variable", "how",     "shape",     "chunks",
+                                         "written",  "inlined", "rewritten", "files kept"};
+    static const char *const members[] = {"path",       "how",     "chunks",    "count",
+                                          "references", "inlined", "rewritten", "kept"};
+    static const char *const lines[][2] = {{"references", "references"}, {"of these new", "new"},
+                                           {"inlined", "inlined"},       {"to files", "files"},
+                                           {"rewritten", "rewritten"},   {"files kept", "kept"}};
+    cm_cli_out *out = &cli->out;
+    uint64_t n;
+    char size[16];
+    cm_cli_join_text(s->report, out);
+    cm_cli_out_text(out, "target         ");
+    cm_cli_out_name(out, target);
+    cm_cli_out_format(out, "\n%-14s kerchunk %s\n", "form",
+                      strcmp(cm_json_string(cm_json_get(plan, "form")), "json") ? "Parquet"
+                                                                                : "JSON");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (!cm_json_uint64(cm_json_get(plan, lines[i][1]), &n) || (n == 0 && i >= 4))
+            continue;
+        if (i == 1 && !cli->args.append)
+            continue;
+        cm_cli_out_format(out, "%-14s %" PRIu64, lines[i][0], n);
+        if ((i == 2 && cm_json_uint64(cm_json_get(plan, "inlined_bytes"), &n) && n) ||
+            (i == 4 && cm_json_uint64(cm_json_get(plan, "rewritten_bytes"), &n)))
+            cm_cli_out_format(out, ", %s%s", cm_cli_size_text(n, size, sizeof size),
+                              i == 4 ? " of cells before they are encoded" : "");
+        cm_cli_out_char(out, '\n');
+    }
+    cm_cli_out_char(out, '\n');
+    cm_cli_plan_table(out, cm_json_get(plan, "variables"), titles, members,
+                      sizeof titles / sizeof *titles);
+}
+
+static void say_written(cm_cli *cli, const char *target, const cm_virtualize_stats *stats,
+                        double seconds)
+{
+    char peak[16], what[160];
+    int64_t again = stats->references - stats->fresh;
+    char kept[80] = "";
+    if (stats->kept)
+        snprintf(kept, sizeof kept, ", %" PRId64 " file%s of references kept", stats->kept,
+                 cm_cli_plural(stats->kept));
+    if (cli->args.append)
+        snprintf(what, sizeof what, "%" PRId64 " reference%s added, %" PRId64 " written again%s",
+                 stats->fresh, cm_cli_plural(stats->fresh), again, kept);
+    else
+        snprintf(what, sizeof what, "%" PRId64 " reference%s", stats->references,
+                 cm_cli_plural(stats->references));
+    cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
+    cm_cli_note(cli,
+                "%s: %s (%" PRId64 " with their bytes) of %" PRId64 " variable%s to %" PRId64
+                " file%s, %.2f s, peak memory %s",
+                target, what, stats->inlined, stats->variables, cm_cli_plural(stats->variables),
+                stats->sources, cm_cli_plural(stats->sources), seconds, peak);
+}
+
 static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *target, cm_error *err)
 {
     cm_virtualize_options options;
     cm_virtualize_stats stats;
+    cm_json_doc *plan = NULL;
     cm_virtualize_options_init(&options);
+    options.dry_run = cli->args.dry_run > 0;
+    options.plan = cli->args.json || cli->args.dry_run ? &plan : NULL;
     size_t skip = cli->args.append ? 1 : 0; /* the target itself */
     options.overwrite = cli->args.overwrite > 0;
     options.append = cli->args.append != NULL;
@@ -105,16 +175,13 @@ static int write_references(cm_cli *cli, const cm_cli_sources *s, const char *ta
     if (ret < 0)
         return ret;
     double seconds = cm_cli_now() - cli->started;
-    char peak[16];
     if (cli->args.json)
-        put_json(cli, s, target, options.parquet, &stats, seconds);
-    cm_cli_size_text(cm_cli_peak_memory(), peak, sizeof peak);
-    cm_cli_note(cli,
-                "%s: %" PRId64 "%s reference%s (%" PRId64 " with their bytes) of %" PRId64
-                " variable%s to %" PRId64 " file%s, %.2f s, peak memory %s",
-                target, stats.references, stats.kept ? " new" : "", cm_cli_plural(stats.references),
-                stats.inlined, stats.variables, cm_cli_plural(stats.variables), stats.sources,
-                cm_cli_plural(stats.sources), seconds, peak);
+        put_json(cli, s, target, options.parquet, &stats, cm_json_doc_root(plan), seconds);
+    else if (cli->args.dry_run)
+        put_plan(cli, s, target, cm_json_doc_root(plan));
+    if (!cli->args.dry_run)
+        say_written(cli, target, &stats, seconds);
+    cm_json_doc_free(plan);
     return 0;
 }
 
@@ -158,6 +225,8 @@ static const cm_cli_option options[] = {
      "SRC is references: files whose names begin with OLD are now under NEW; repeatable"},
     {CM_CLI_FLAG, "overwrite", 0, false, CM_CLI_AT(overwrite), NULL,
      "replace DST: it stays readable until the new one is whole"},
+    {CM_CLI_FLAG, "dry-run", 0, false, CM_CLI_AT(dry_run), NULL,
+     "print what would be written (references, inlined and rewritten chunks) and write nothing"},
     CM_CLI_SUBSET_OPTIONS,
     CM_CLI_FORMAT_OPTION,
     CM_CLI_CACHE_OPTION,
@@ -169,6 +238,8 @@ static const cm_cli_option options[] = {
 static const cm_cli_example examples[] = {
     {"a file as a Zarr store, without copying it", "chunkmill virtualize tas_2001.nc tas.json"},
     {"the same in Parquet, for many references", "chunkmill virtualize tas_2001.nc tas.parq"},
+    {"what would be written, and does it fit?",
+     "chunkmill virtualize tas_*.nc all.json --concat time --dry-run"},
     {"from one form to the other", "chunkmill virtualize tas.json copy.parq"},
     {"files of which some do not fit: their chunks are rewritten beside the references",
      "chunkmill virtualize tas_*.nc all.json --concat time --materialize all.chunks"},

@@ -9,12 +9,12 @@
 #include "cli/plan_text.h"
 #include "cli/sizes.h"
 
-enum { COLUMNS = 7 };
+enum { COLUMNS = 7, MOST_COLUMNS = 16 };
 
-static const char *const titles[COLUMNS] = {"variable", "mode",   "chunks", "shards",
-                                            "codecs",   "reread", "tasks"};
-static const char *const members[COLUMNS] = {"path",   "mode",   "chunks", "shards",
-                                             "codecs", "reread", "tasks"};
+static const char *const save_titles[COLUMNS] = {"variable", "mode",   "chunks", "shards",
+                                                 "codecs",   "reread", "tasks"};
+static const char *const save_members[COLUMNS] = {"path",   "mode",   "chunks", "shards",
+                                                  "codecs", "reread", "tasks"};
 
 static void cell(const cm_json *v, char *buf, size_t size)
 {
@@ -40,33 +40,34 @@ static void cell(const cm_json *v, char *buf, size_t size)
 }
 
 /* The lengths of an axis, where they differ: the longest. */
-static void column(const cm_json *variable, size_t c, char *buf, size_t size)
+static void column(const cm_json *variable, const char *member, char *buf, size_t size)
 {
     size_t n = 0;
-    if (strcmp(members[c], "chunks") == 0 && cm_json_get(variable, "chunk_lengths"))
+    if (strcmp(member, "chunks") == 0 && cm_json_get(variable, "chunk_lengths"))
         n = (size_t)snprintf(buf, size, "up to ");
-    cell(cm_json_get(variable, members[c]), buf + n, size - n);
+    cell(cm_json_get(variable, member), buf + n, size - n);
 }
 
-static void put_table(cm_cli_out *out, const cm_json *variables)
+void cm_cli_plan_table(cm_cli_out *out, const cm_json *variables, const char *const *titles,
+                       const char *const *members, size_t n)
 {
-    size_t widths[COLUMNS];
+    size_t widths[MOST_COLUMNS];
     char text[256];
-    for (size_t c = 0; c < COLUMNS; c++) {
+    for (size_t c = 0; c < n; c++) {
         widths[c] = strlen(titles[c]);
         for (size_t i = 0; i < cm_json_count(variables); i++) {
-            column(cm_json_at(variables, i), c, text, sizeof text);
+            column(cm_json_at(variables, i), members[c], text, sizeof text);
             widths[c] = strlen(text) > widths[c] ? strlen(text) : widths[c];
         }
     }
     for (size_t row = 0; row <= cm_json_count(variables); row++) {
-        for (size_t c = 0; c < COLUMNS; c++) {
+        for (size_t c = 0; c < n; c++) {
             snprintf(text, sizeof text, "%s", titles[c]);
             if (row > 0)
-                column(cm_json_at(variables, row - 1), c, text, sizeof text);
+                column(cm_json_at(variables, row - 1), members[c], text, sizeof text);
             cm_cli_out_text(out, c ? "  " : "");
             cm_cli_out_name(out, text);
-            if (c + 1 < COLUMNS)
+            if (c + 1 < n)
                 cm_cli_out_spaces(out, widths[c] - strlen(text));
         }
         cm_cli_out_char(out, '\n');
@@ -108,6 +109,6 @@ void cm_cli_plan_text(cm_cli_out *out, const char *target, const cm_json *plan)
     const cm_json *variables = cm_json_get(plan, "variables");
     if (cm_json_count(variables) > 0) {
         cm_cli_out_char(out, '\n');
-        put_table(out, variables);
+        cm_cli_plan_table(out, variables, save_titles, save_members, COLUMNS);
     }
 }

@@ -5,6 +5,10 @@
 #include "cli/outstream.h"
 
 /* plan: as cm_save_describe gives it. */
+/* One row for each of variables, an array of objects: their members under titles, n columns. */
+void cm_cli_plan_table(cm_cli_out *out, const cm_json *variables, const char *const *titles,
+                       const char *const *members, size_t n);
+
 void cm_cli_plan_text(cm_cli_out *out, const char *target, const cm_json *plan);
 
 #endif

@@ -231,7 +231,7 @@ static int choice_of(const char *text, const char *const *choices)
     return text ? i : 0;
 }
 
-static void fill_join_options(const cm_cli_args *args, cm_join_options *o)
+void cm_cli_join_options(const cm_cli_args *args, cm_join_options *o)
 {
     static const char *const orders[] = {"coordinate", "given", "name", NULL};
     static const char *const unsorted[] = {"", "refuse", "sort", "keep", NULL};
@@ -281,7 +281,7 @@ int cm_cli_open(cm_cli *cli, const char *uri, cm_dataset **out, cm_error *err)
         *out = opened[0];
         opened[0] = NULL;
     } else if (ret == 0) { /* scan tables of several files: the cube that they are */
-        fill_join_options(&cli->args, &options);
+        cm_cli_join_options(&cli->args, &options);
         ret = cm_dataset_join(cli->ctx, opened, n, &options, out, err);
         cm_cli_progress_clear(&cli->progress);
     }
@@ -300,7 +300,7 @@ bool cm_cli_joins(const cm_cli_args *a)
 static int join(cm_cli *cli, cm_cli_sources *s, cm_error *err)
 {
     cm_join_options options;
-    fill_join_options(&cli->args, &options);
+    cm_cli_join_options(&cli->args, &options);
     int ret = cm_dataset_join(cli->ctx, s->opened, s->nopened, &options, &s->joined, err);
     cm_cli_progress_clear(&cli->progress);
     if (ret < 0)

@@ -50,6 +50,9 @@ int cm_cli_find_variable(const cm_dataset *ds, const cm_group *g, const char *na
 /* Do options ask for something that also one source by itself has to be joined for? */
 bool cm_cli_joins(const cm_cli_args *args);
 
+/* The options of a join as the library's. */
+void cm_cli_join_options(const cm_cli_args *args, cm_join_options *out);
+
 /* A join's report (cm_dataset_join_report) as the member "join" of an object, and as lines of text;
  * nothing when it is NULL. */
 void cm_cli_join_json(const cm_json *report, cm_cli_json *json);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/filter.h"
+#include "nd/half.h"
 
 static bool decode_same(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                         uint8_t *dst)
@@ -53,6 +54,36 @@ static bool encode_integers(const cm_filter *f, cm_filter_state *s, const uint8_
     return cm_alike(v, d, n, (int64_t)(UINT64_MAX >> (64 - 8 * f->cells.size)));
 }
 
+/* uint64 of signed differences: numpy.cumsum adds them as doubles, which is exact from 0 to 2^53.
+ * What is not in there is none that it would give back. (Differences of type uint64 of signed cells
+ * are refused altogether: a step down is 2^64 less something, and one may lie behind the array's
+ * end.) */
+static bool as_doubles(const int64_t *sums, size_t n)
+{
+    uint64_t over = 0;
+    for (size_t i = 0; i < n; i++)
+        over |= (uint64_t)sums[i] > (uint64_t)1 << 53;
+    return !over;
+}
+
+static bool decode_as_doubles(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                              uint8_t *dst)
+{
+    int64_t v[CM_FILTER_BLOCK];
+    cm_elements_load_i64(&f->stored, src, n, v);
+    s->sum = cm_prefix_sum(v, v, n, 8, s->sum);
+    cm_elements_store_i64(&f->cells, v, n, dst);
+    return as_doubles(v, n);
+}
+
+static bool encode_as_doubles(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                              uint8_t *dst)
+{
+    int64_t v[CM_FILTER_BLOCK];
+    cm_elements_load_i64(&f->cells, src, n, v);
+    return as_doubles(v, n) && encode_integers(f, s, src, n, dst);
+}
+
 static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                           uint8_t *dst)
 {
@@ -62,6 +93,32 @@ static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t 
     bool good = cm_narrow(f->cells.kind, f->stored.kind, d, n, dst);
     cm_elements_to_order(&f->stored, dst, n);
     return good;
+}
+
+/* numpy adds two float16 as float32 and rounds the sum. */
+static bool decode_f16(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                       uint8_t *dst)
+{
+    double v[CM_FILTER_BLOCK];
+    cm_elements_load_f64(&f->stored, src, n, v);
+    for (size_t i = 0; i < n; i++) {
+        s->sum32 = cm_half_to_float(cm_double_to_half((double)(s->sum32 + (float)v[i])));
+        v[i] = (double)s->sum32;
+    }
+    return cm_elements_store_f64(&f->cells, v, n, dst);
+}
+
+static bool encode_f16(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                       uint8_t *dst)
+{
+    double v[CM_FILTER_BLOCK];
+    cm_elements_load_f64(&f->cells, src, n, v);
+    for (size_t i = 0; i < n; i++) {
+        float own = (float)v[i];
+        v[i] = (double)(own - s->sum32);
+        s->sum32 = own;
+    }
+    return cm_elements_store_f64(&f->stored, v, n, dst);
 }
 
 static bool decode_f32(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
@@ -112,13 +169,23 @@ static bool choose(cm_filter *f)
 {
     const cm_elements *a = &f->stored, *b = &f->cells;
     if (cm_kind_is_float(a->kind) || cm_kind_is_float(b->kind)) {
-        f->decode = b->kind == CM_FLOAT32 ? decode_f32 : decode_f64;
-        f->encode = b->kind == CM_FLOAT32 ? encode_f32 : encode_f64;
-        return a->kind == b->kind && a->kind != CM_FLOAT16;
+        f->decode = b->kind == CM_FLOAT32   ? decode_f32
+                    : b->kind == CM_FLOAT16 ? decode_f16
+                                            : decode_f64;
+        f->encode = b->kind == CM_FLOAT32   ? encode_f32
+                    : b->kind == CM_FLOAT16 ? encode_f16
+                                            : encode_f64;
+        return a->kind == b->kind;
     }
     bool same = a->size == b->size;
     f->decode = same ? decode_same : decode_integers;
     f->encode = same ? encode_same : cm_narrows(b->kind, a->kind) ? encode_narrow : encode_integers;
+    if (a->kind == CM_UINT64 && !cm_kind_is_unsigned(b->kind))
+        return false;
+    if (b->kind == CM_UINT64 && !cm_kind_is_unsigned(a->kind)) {
+        f->decode = decode_as_doubles;
+        f->encode = encode_as_doubles;
+    }
     f->exact = true;
     return a->kind != CM_BOOL && b->kind != CM_BOOL;
 }

@@ -27,6 +27,7 @@ static const char *id_of(const cm_codec *codec)
 int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_array_form *in,
                     const char *cells, const char *stored, cm_error *err)
 {
+    char name[CM_DTYPE_NAME];
     int r = cells ? cm_elements_parse(cells, id, &f->cells, err)
                   : cm_elements_of(in->dtype, id, &f->cells, err);
     f->stored = f->cells;
@@ -45,6 +46,13 @@ int cm_filter_types(cm_filter *f, const char *id, cm_dialect dialect, const cm_a
     if (f->cells.size != in->dtype.size)
         return cm_error_set(err, CM_EDATA, "codec %s: numbers of %u bytes, but it is given %u", id,
                             f->cells.size, in->dtype.size);
+    /* numcodecs encodes the cells as if they were of this type, but zarr-python makes the array's
+     * numbers of its numbers when it decodes. */
+    bool alike = f->cells.kind == in->dtype.kind ||
+                 (cm_kind_is_integer(f->cells.kind) && cm_kind_is_integer(in->dtype.kind));
+    if (!alike)
+        return cm_error_set(err, CM_EUNSUP, "codec %s: it says %s, but it is given %s", id,
+                            f->cells.name, cm_dtype_name(in->dtype, name, sizeof name));
     cm_elements_make_little(&f->stored);
     return 0;
 }

@@ -25,13 +25,59 @@
 
 enum { LONGEST_KEY = 1 << 26 };
 
+static bool has_named(const cm_group *g, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < g->nvariables && !found; i++) {
+        const cm_variable *v = g->variables[i];
+        found = !strcmp(v->name, name) || !strcmp(v->path, name) || !strcmp(v->path + 1, name);
+    }
+    for (size_t i = 0; i < g->ngroups && !found; i++)
+        found = has_named(g->groups[i], name);
+    return found;
+}
+
+/* Files that are merged need not have what is chosen by name. *kept: borrowed names. */
+static int names_for(const cm_dataset *ds, const char *const *names, size_t n, const char ***kept,
+                     size_t *nkept, cm_error *err)
+{
+    *nkept = 0;
+    if (!(*kept = cm_calloc(n + 1, sizeof **kept, err)))
+        return CM_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (has_named(ds->root, names[i]))
+            (*kept)[(*nkept)++] = names[i];
+    return 0;
+}
+
+static int select_part(const cm_survey *s, cm_dataset *ds, cm_dataset **out, cm_error *err)
+{
+    cm_select_options o = s->options->select;
+    const char **variables = NULL, **skip = NULL;
+    int rc = 0;
+    if (s->options->join && s->options->join->merge) {
+        rc = names_for(ds, o.variables, o.nvariables, &variables, &o.nvariables, err);
+        if (rc == 0)
+            rc = names_for(ds, o.skip, o.nskip, &skip, &o.nskip, err);
+        if (rc == 0 && s->options->select.nvariables && o.nvariables == 0)
+            rc = cm_error_set(err, CM_EINVAL, "it has none of the variables that are chosen");
+        o.variables = variables;
+        o.skip = skip;
+    }
+    if (rc == 0)
+        rc = cm_dataset_select(s->ctx, ds, &o, out, err);
+    free(variables);
+    free(skip);
+    return rc;
+}
+
 int cm_survey_open(const cm_survey *s, size_t k, cm_dataset **out, cm_error *err)
 {
     cm_dataset *ds = NULL, *part = NULL;
     *out = NULL;
     int rc = cm_tables_list_open(s->sources, k, &ds, err);
     if (rc == 0 && s->options->select_any) {
-        rc = cm_dataset_select(s->ctx, ds, &s->options->select, &part, err);
+        rc = select_part(s, ds, &part, err);
         cm_dataset_free(ds);
         ds = part;
     }
@@ -146,6 +192,14 @@ static int look_at_variable(cm_survey *s, size_t k, cm_dataset *ds, cm_variable 
     return rc ? keep_problem(f, &why, err) : 0;
 }
 
+/* Say that all chunk indexes will be read: their roots are then fetched together. */
+static void want_indexes(cm_variable *const *list, size_t i, size_t n)
+{
+    for (; i < n; i++)
+        if (list[i]->array && cm_survey_is_stored(list[i]->array))
+            cm_chunked_want(list[i]->array);
+}
+
 static int look_at_file(cm_survey *s, size_t k, cm_dataset *ds, bool *soft, cm_error *err)
 {
     cm_survey_file *f = &s->files[k];
@@ -157,6 +211,8 @@ static int look_at_file(cm_survey *s, size_t k, cm_dataset *ds, bool *soft, cm_e
     int rc = cm_rebuild_list(ds->root, &list, &n, err);
     if (rc == 0 && !f->entries && !(f->entries = cm_calloc(n, sizeof *f->entries, err)))
         rc = CM_ENOMEM;
+    if (rc == 0)
+        want_indexes(list, f->n, n);
     for (size_t i = f->n; rc == 0 && i < n; i++)
         rc = look_at_variable(s, k, ds, list[i], &look, soft, err);
     if (rc == 0) {

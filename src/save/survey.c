@@ -3,7 +3,7 @@
  *   read        one pass over the files (join/survey_read.c)
  *   order       along the joined dimension's coordinate
  *   agree       with the first file in order, and into kinds
- *   references  would be refused for which variables
+ *   references  would be refused for which variables; with options of a join: whether it joins
  *   report      findings, variables, attributes, plan, schema, as one JSON document
  */
 #include <stdlib.h>
@@ -172,6 +172,10 @@ int cm_survey_files(cm_context *ctx, const char *const *uris, size_t n,
     cm_survey_options_init(&chosen);
     if (options)
         chosen = *options;
+    if (chosen.join) {
+        chosen.concat = chosen.join->concat;
+        chosen.static_first = chosen.join->static_first;
+    }
     *out = NULL;
     if (n == 0 || n > UINT32_MAX / 2)
         return cm_error_set(err, CM_EINVAL, "a survey of %zu files", n);

@@ -36,6 +36,9 @@ static cm_json *begin(findings *x, const char *about, int blocks, const char *me
 {
     cm_json_doc *doc = x->r->doc;
     cm_json *o = cm_json_new_object(doc), *list = cm_json_new_array(doc);
+    const cm_survey_report *r = x->r;
+    if (r->asked && r->agreement.joinable) /* with the options nothing is in the way of it */
+        blocks = blocks && !r->virtualizable ? BLOCKS_REFERENCES : BLOCKS_NOTHING;
     if (blocks == BLOCKS_ALL && cm_json_add(doc, list, cm_json_new_string(doc, "rechunk")))
         return NULL;
     if (blocks && cm_json_add(doc, list, cm_json_new_string(doc, "virtualize")))
@@ -377,12 +380,28 @@ static int partial_chunks(findings *x, uint32_t variable, cm_error *err)
 static int refusal(findings *x, uint32_t variable, cm_error *err)
 {
     const cm_survey_report *r = x->r;
-    if (!r->refused[variable] || x->explained[variable])
+    if (r->asked || !r->refused[variable] || x->explained[variable])
         return 0;
     const cm_error *why = &r->refusals[variable];
     cm_json *o = begin(x, "references", BLOCKS_REFERENCES, why->message,
                        "rechunk copies them whatever they are stored as");
     return end(x, o, cm_survey_path(r->s, variable), err);
+}
+
+/* What the join said, and what references cannot say of it. */
+static int put_asked(findings *x, cm_error *err)
+{
+    const cm_survey_report *r = x->r;
+    const cm_error *why = r->agreement.joinable ? &r->cannot_refer : &r->cannot_join;
+    if (!r->asked || !why->code)
+        return 0;
+    char *text = cm_sprintf(err, "%s%s%s", why->object, why->object[0] ? ": " : "", why->message);
+    if (!text)
+        return CM_ENOMEM;
+    cm_json *o = begin(x, r->agreement.joinable ? "references" : "join",
+                       r->agreement.joinable ? BLOCKS_REFERENCES : BLOCKS_ALL, text, why->hint);
+    free(text);
+    return end(x, o, why->variable[0] ? why->variable : NULL, err);
 }
 
 /* ---- order ----------------------------------------------------------------------------------- */
@@ -483,6 +502,9 @@ int cm_survey_put_findings(cm_survey_report *r, cm_error *err)
         if (r->nforms[v])
             rc = refusal(&x, v, err);
     if (rc == 0)
+        rc = put_asked(&x, err);
+    const cm_join_options *join = r->s->options->join;
+    if (rc == 0 && !(join && (join->stack || join->coord || join->merge))) /* another axis */
         rc = put_events(&x, err);
     if (rc == 0)
         rc = put_conversions(&x, err);

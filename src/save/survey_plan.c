@@ -59,13 +59,52 @@ static int add_list(step *t, const char *name, const bool *in, cm_error *err)
                : 0;
 }
 
+/* " --order name" and so on; quoted where a shell would not take it as it is. */
+static size_t put_option(char *out, size_t size, const char *name, const char *value)
+{
+    bool plain =
+        value && !value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789_-=.,:/@%+")];
+    if (!value)
+        return 0;
+    int n = snprintf(out, size, plain ? " --%s %s" : " --%s '%s'", name, value);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size ? size - 1 : 0;
+}
+
+static size_t join_options_of(const cm_join_options *o, char *out, size_t size)
+{
+    static const char *const orders[] = {NULL, "given", "name"};
+    static const char *const unsorted[] = {NULL, "refuse", "sort", "keep"};
+    static const char *const duplicates[] = {NULL, "first", "last", "keep"};
+    static const char *const gaps[] = {NULL, "refuse", "fill", "ignore"};
+    size_t n = put_option(out, size, "stack", o->stack);
+    n += put_option(out + n, size - n, "coord", o->coord);
+    n += put_option(out + n, size - n, "calendar", o->calendar);
+    n += put_option(out + n, size - n, "order", orders[o->order]);
+    n += put_option(out + n, size - n, "unsorted", unsorted[o->unsorted]);
+    n += put_option(out + n, size - n, "duplicates", duplicates[o->duplicates]);
+    n += put_option(out + n, size - n, "gaps", gaps[o->gaps]);
+    if (o->merge && n + 9 < size) {
+        memcpy(out + n, " --merge", 9);
+        n += 8;
+    }
+    return n;
+}
+
 /* "--concat time --skip a": what the survey itself was told. */
 static void options_of(const cm_survey *s, char *out, size_t size)
 {
     const cm_select_options *o = &s->options->select;
+    const cm_join_options *join = s->options->join;
     size_t n = 0;
     out[0] = 0;
-    if (s->dimension)
+    if (join && (join->stack || join->coord || join->merge)) {
+        n = put_option(out, size, "concat", join->concat);
+        n += join_options_of(join, out + n, size - n);
+    } else if (join) {
+        n = put_option(out, size, "concat", s->dimension);
+        n += join_options_of(join, out + n, size - n);
+    } else if (s->dimension)
         n = (size_t)snprintf(out, size, " --concat %s", s->dimension);
     if (s->options->static_first && n < size)
         n += (size_t)snprintf(out + n, size - n, " --static first");
@@ -314,6 +353,9 @@ static int fill_gaps(cm_survey_report *r, cm_error *err)
 {
     char options[512];
     bool some = false;
+    const cm_join_options *join = r->s->options->join;
+    if (join && (join->gaps || join->stack || join->coord || join->merge))
+        return 0;
     for (size_t i = 0; i < r->order.nevents; i++)
         some = some || r->order.events[i].kind >= CM_EVENT_GAP;
     if (!some)
@@ -340,7 +382,7 @@ int cm_survey_put_plan(cm_survey_report *r, cm_error *err)
         rc = other_options(r, err);
     if (rc == 0 && !r->agreement.joinable)
         rc = another_way(r, err);
-    if (rc == 0)
+    if (rc == 0 && !(r->asked && r->agreement.joinable))
         rc = mend_order(r, err);
     if (rc == 0 && r->agreement.joinable)
         rc = fill_gaps(r, err);

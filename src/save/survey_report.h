@@ -49,11 +49,16 @@ typedef struct cm_survey_report {
     bool *refused;      /* of each variable: references cannot say it */
     cm_error *refusals; /* and why */
     bool virtualizable;
+    bool asked; /* the verdict is that of a join with options: these say why not */
+    cm_error cannot_join, cannot_refer;
     uint32_t **forms; /* of each variable: its forms */
     size_t *nforms;
     cm_json_doc *doc;
     cm_json *root, *findings, *plan;
 } cm_survey_report;
+
+/* survey_asked.c: the verdict by joining with options->join. r->refused is there. */
+int cm_survey_ask(cm_survey_report *r, cm_error *err);
 
 int cm_survey_judge_references(cm_survey_report *r, cm_error *err);
 

@@ -140,6 +140,8 @@ int cm_survey_judge_references(cm_survey_report *r, cm_error *err)
     r->refusals = cm_calloc(s->paths.n, sizeof *r->refusals, err);
     if (!r->refused || !r->refusals)
         return CM_ENOMEM;
+    if (s->options->join)
+        return cm_survey_ask(r, err);
     r->virtualizable = r->agreement.joinable;
     if (!r->virtualizable)
         return 0;

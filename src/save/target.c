@@ -174,6 +174,39 @@ static int look_into_zip(const cm_target *t, bool *is, cm_error *err)
     return r == CM_EDATA || r == CM_EUNSUP ? 0 : r;
 }
 
+/* A name that Zarr stores and references have at their top: documents, chunks of a root array. */
+static bool is_part_of_store(const char *name)
+{
+    static const char *const documents[] = {"zarr.json", ".zgroup", ".zattrs", ".zarray",
+                                            ".zmetadata"};
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++)
+        if (strcmp(name, documents[i]) == 0)
+            return true;
+    if (strncmp(name, "refs.", 5) == 0)
+        return true;
+    name += name[0] == 'c' && (name[1] == '.' || !name[1]);
+    return name[strspn(name, "0123456789.")] == 0 || strstr(name, CM_TEMPORARY_MARK) ||
+           strncmp(name, ".nfs", 4) == 0;
+}
+
+/* A file at the top of a store that is none of it: somebody's, who would lose it. Only the top is
+ * looked at: below may be millions. False: there is none. */
+static bool find_foreign(const char *directory, char *name, size_t size)
+{
+    DIR *d = opendir(directory);
+    bool found = false;
+    for (struct dirent *e; d && !found && (e = readdir(d));) {
+        struct stat st;
+        found = fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                !S_ISDIR(st.st_mode) && !is_part_of_store(e->d_name);
+        if (found)
+            snprintf(name, size, "%s", e->d_name);
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
 /* May --overwrite replace what is there? */
 static int is_replaceable(const cm_target *t, bool *is, cm_error *err)
 {
@@ -211,6 +244,7 @@ static int check_existing(cm_target *t, bool overwrite, cm_error *err)
         return 0;
     cm_error e;
     bool replaceable;
+    char foreign[256];
     cm_error_clear(&e);
     int r = is_replaceable(t, &replaceable, err);
     if (r)
@@ -223,6 +257,10 @@ static int check_existing(cm_target *t, bool overwrite, cm_error *err)
     } else if (!overwrite) {
         cm_error_set(&e, CM_EEXIST, "exists already");
         cm_error_hint(&e, "add --overwrite to replace it, or name another target");
+    } else if (!t->zip && find_foreign(t->path, foreign, sizeof foreign)) {
+        cm_error_set(&e, CM_EEXIST,
+                     "holds %s, which is no part of a Zarr store, and is not replaced", foreign);
+        cm_error_hint(&e, "move that away, or name another target");
     } else {
         t->replaces = true;
         return 0;
@@ -324,7 +362,13 @@ static int look_again(cm_target *t, cm_error *err)
 {
     struct stat st;
     bool replaceable = true;
+    char foreign[256];
     int r = t->replaces ? is_replaceable(t, &replaceable, err) : 0;
+    if (r == 0 && replaceable && t->replaces && !t->zip &&
+        find_foreign(t->path, foreign, sizeof foreign)) {
+        cm_error_set(err, CM_EEXIST, "holds %s now, which is no part of a Zarr store", foreign);
+        return cm_error_object(err, t->path), CM_EEXIST;
+    }
     if (r || replaceable)
         return r;
     if (lstat(t->path, &st) != 0 && errno == ENOENT) {

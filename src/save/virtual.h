@@ -6,6 +6,7 @@
  *   virtual_rewrite.c  chunks that references cannot say, rewritten into files of their own
  *   virtual_json.c     references -> kerchunk JSON
  *   virtual_parquet.c  references -> kerchunk Parquet
+ *   virtual_plan.c     how many of what, before or after
  *   virtualize.c       the public function: metadata, sources, target
  */
 #ifndef CM_SAVE_VIRTUAL_H
@@ -34,7 +35,17 @@ typedef struct cm_segment {
 typedef struct cm_rewritten {
     int64_t index;
     uint64_t offset, nbytes;
+    bool small; /* in the part's `small_chunks`, not in the file */
 } cm_rewritten;
+
+typedef struct cm_virtual_counts {
+    int64_t references; /* written in this run */
+    int64_t fresh;      /* of these: to chunks that the target, appended to, did not have */
+    int64_t inlined;    /* of these: the bytes themselves */
+    int64_t rewritten;  /* chunks */
+    int64_t kept;       /* Parquet files */
+    uint64_t inlined_nbytes, rewritten_nbytes;
+} cm_virtual_counts;
 
 typedef struct cm_virtual_part {
     cm_variable *variable;
@@ -56,7 +67,9 @@ typedef struct cm_virtual_part {
     cm_rewritten *rewritten; /* by index */
     size_t nrewritten, rewritten_capacity;
     uint32_t rewritten_path;
-    uint64_t pinned; /* bytes of budget, for `rewritten` */
+    cm_buffer small_chunks; /* rewritten ones that are written into the references */
+    uint64_t pinned;        /* bytes of budget, for both */
+    cm_virtual_counts counts;
 } cm_virtual_part;
 
 typedef enum cm_reference_kind {
@@ -103,8 +116,9 @@ typedef struct cm_virtual {
     cm_store *memory; /* the metadata documents */
     cm_zarr_writer *writer;
     struct cm_rewriting *rewriting; /* what was written beside the references */
-    bool placed; /* the new references have the target's name, whatever failed after */
-    int64_t nreferences, ninline, nrewritten, nkept;
+    bool placed;         /* the new references have the target's name, whatever failed after */
+    const char *target;  /* as the caller named it */
+    int64_t record_size; /* of Parquet, once known */
 } cm_virtual;
 
 /* Fill in segments, chunk and chain, or native; reads no chunk table. Raises CM_EUNSUP naming file
@@ -120,6 +134,9 @@ void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p);
  * taken into account, only those that fit must have whole rows. Raises as flatten. */
 int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err);
 const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit);
+
+/* How the variable is described, once it is settled. Borrows of the part. */
+cm_zarr_array_spec cm_virtual_spec(const cm_virtual_part *p);
 
 /* virtual_model.c: choose chunk and chain that most cells have, say which segments fit. */
 int cm_virtual_model(cm_virtual *v, cm_virtual_part *p, cm_error *err);
@@ -144,6 +161,13 @@ int cm_virtual_name(cm_virtual *v, cm_store *store, const char *key,
 /* Chunk number index of p. bytes: where inline bytes go, made empty first. */
 int cm_virtual_reference(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_buffer *bytes,
                          cm_reference *out, cm_error *err);
+
+/* virtual_plan.c: count a reference that is written; count those that would be, of the chunks from
+ * `first` on; the sums; and all as a document, freed by the caller. */
+void cm_virtual_tally(const cm_virtual *v, cm_virtual_part *p, const cm_reference *ref);
+int cm_virtual_count(cm_virtual *v, cm_virtual_part *p, int64_t first, cm_error *err);
+cm_virtual_counts cm_virtual_total(const cm_virtual *v);
+int cm_virtual_describe(const cm_virtual *v, const char *target, cm_json_doc **out, cm_error *err);
 
 /* The metadata, parsed: {"metadata": {...}}; freed by the caller. */
 int cm_virtual_metadata(cm_virtual *v, cm_json_doc **out, cm_error *err);

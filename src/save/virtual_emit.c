@@ -365,10 +365,12 @@ static int odd(cm_virtual_part *p, int64_t index, cm_reference *out, cm_error *e
         coordinate(p, index, coord);
         return trouble(p, out->segment->leaf, coord, texts[out->odd], err);
     }
-    out->kind = CM_REFERENCE_RANGE;
+    out->kind = w->small ? CM_REFERENCE_INLINE : CM_REFERENCE_RANGE;
     out->path = p->rewritten_path;
     out->offset = w->offset;
     out->nbytes = w->nbytes;
+    if (w->small)
+        out->data = p->small_chunks.data + w->offset;
     return 0;
 }
 
@@ -378,7 +380,10 @@ int cm_virtual_reference(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_bu
     if (p->native) {
         *out = (cm_reference){.kind = CM_REFERENCE_NONE};
         bytes->nbytes = 0;
-        return native(v, p, bytes, out, err);
+        int made = native(v, p, bytes, out, err);
+        if (made == 0)
+            cm_virtual_tally(v, p, out);
+        return made;
     }
     int r = cm_virtual_locate(v, p, index, bytes, out, err);
     if (r == 0 && out->kind == CM_REFERENCE_ODD)
@@ -386,6 +391,8 @@ int cm_virtual_reference(cm_virtual *v, cm_virtual_part *p, int64_t index, cm_bu
     if (r == 0 && (out->kind == CM_REFERENCE_RANGE || out->kind == CM_REFERENCE_WHOLE) &&
         out->nbytes < v->options->inline_nbytes)
         r = take_bytes(v, bytes, out, err);
+    if (r == 0)
+        cm_virtual_tally(v, p, out);
     if (r) {
         cm_error_object(err, out->segment->leaf->label);
         cm_error_variable(err, p->variable->path);

@@ -38,6 +38,7 @@ void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p)
         cm_array_unref(p->views[i]);
     free(p->views);
     free(p->rewritten);
+    cm_buffer_deinit(&p->small_chunks);
     cm_budget_unpin(cm_context_budget(v->ctx), p->pinned);
     cm_chain_unref(p->chain);
 }
@@ -316,8 +317,8 @@ static int check_chunked(cm_virtual_part *p, cm_error *err)
         if (k + 1 < p->nsegments && n % size) {
             snprintf(
                 text, sizeof text,
-                "it has %lld steps of axis %d in chunks of %lld: a partial chunk in the middle",
-                (long long)n, p->axis, (long long)size);
+                "it has %lld step%s of axis %d in chunks of %lld: a partial chunk in the middle",
+                (long long)n, n == 1 ? "" : "s", p->axis, (long long)size);
             return refuse(s->leaf, p, err, text);
         }
     }
@@ -371,6 +372,20 @@ static int express(cm_virtual_part *p, cm_error *err)
     return strided ? cm_virtual_chunk_rows(p, err) : check_chunked(p, err);
 }
 
+/* An object of its own that is not there, or is compressed by the archive that it is in. What else
+ * is wrong with it is found again when it is referred to. */
+static bool is_no_object(const cm_array *leaf, const cm_location *loc)
+{
+    cm_store *store = cm_chunked_store(leaf);
+    cm_object_version version;
+    cm_place place;
+    if (loc->where != CM_AT_OBJECT)
+        return false;
+    int r = store->vt->place ? store->vt->place(store, loc->key, &place, NULL)
+                             : store->vt->stat(store, loc->key, &version, NULL);
+    return r == CM_ENOTFOUND || (r == CM_EUNSUP && store->vt->place);
+}
+
 /* Of a small variable every chunk is looked at: one with a filter mask, or that was never written,
  * makes it one that is written into the references. */
 static int check_chunks(const cm_virtual_part *p, cm_error *err)
@@ -390,7 +405,8 @@ static int check_chunks(const cm_virtual_part *p, cm_error *err)
         do {
             loc.skip_mask = 0;
             r = some ? cm_chunked_locate(leaf, at, &loc, err) : 0;
-            if (r == 0 && some && (loc.where == CM_AT_NOWHERE || loc.skip_mask))
+            if (r == 0 && some &&
+                (loc.where == CM_AT_NOWHERE || loc.skip_mask || is_no_object(leaf, &loc)))
                 return refuse(leaf, p, err, "a filter mask, or a chunk that was never written");
         } while (r == 0 && some && cm_next(p->ndim, grid, at));
     }
@@ -437,7 +453,7 @@ int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     cm_array *a = p->variable->array;
     cm_error why = {0};
     p->ndim = a->ndim;
-    memcpy(p->shape, a->shape, sizeof p->shape);
+    memcpy(p->shape, a->shape, (size_t)a->ndim * sizeof *p->shape);
     int64_t n = cm_shape_nelem(a->ndim, a->shape), nbytes;
     p->small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
     bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;

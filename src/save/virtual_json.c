@@ -180,8 +180,6 @@ static int put_part(writer *w, cm_virtual_part *p, cm_error *err)
             r = cm_virtual_reference(w->v, p, i, &w->bytes, &ref, err);
         if (r || ref.kind == CM_REFERENCE_NONE)
             continue;
-        w->v->nreferences++;
-        w->v->ninline += ref.kind == CM_REFERENCE_INLINE;
         r = put_key(w, (const char *)prefix.data, prefix.nbytes, p, i, err);
         if (r == 0)
             r = put_value(w, &ref, err);
@@ -260,6 +258,11 @@ int cm_virtual_write_json(cm_virtual *v, const char *target, cm_error *err)
 {
     writer w = {.v = v};
     cm_store *store = NULL;
+    int planned = 0;
+    for (size_t i = 0; v->options->dry_run && i < v->nparts && planned == 0; i++)
+        planned = cm_virtual_count(v, &v->parts[i], 0, err);
+    if (v->options->dry_run)
+        return planned;
     const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
     const char *slash = strrchr(path, '/');
     char *directory = slash ? cm_strndup(path, slash == path ? 1 : (size_t)(slash - path), err)

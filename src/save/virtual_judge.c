@@ -13,15 +13,7 @@
 
 static int describe(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 {
-    const cm_variable *var = p->variable;
-    cm_zarr_array_spec spec = {.path = var->path,
-                               .dtype = var->array->dtype,
-                               .ndim = p->ndim,
-                               .shape = p->shape,
-                               .chain = p->chain,
-                               .dimensions = (const char *const *)var->dimensions,
-                               .attributes = var->attributes.items,
-                               .nattributes = var->attributes.count};
+    cm_zarr_array_spec spec = cm_virtual_spec(p);
     int rc = cm_store_new_memory(v->ctx, &v->memory, err);
     if (rc == 0)
         rc = cm_zarr_writer_new(v->memory, "", 2, &v->writer, err);

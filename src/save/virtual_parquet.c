@@ -70,7 +70,6 @@ static int add_row(gather *g, const cm_reference *ref, cm_error *err)
 {
     cm_parquet_row *row = &g->rows[g->n++];
     *row = (cm_parquet_row){0};
-    g->v->nreferences += ref->kind != CM_REFERENCE_NONE;
     switch (ref->kind) {
     case CM_REFERENCE_NONE: return 0;
     case CM_REFERENCE_RANGE:
@@ -81,7 +80,6 @@ static int add_row(gather *g, const cm_reference *ref, cm_error *err)
     case CM_REFERENCE_ODD:
     case CM_REFERENCE_INLINE: break;
     }
-    g->v->ninline++;
     row->kind = 2;
     row->path = (uint32_t)g->blob.nbytes;
     row->nbytes = ref->nbytes;
@@ -168,7 +166,7 @@ static int put_part(gather *g, cm_virtual_part *p, cm_error *err)
         if (r)
             break;
         if (k < kept && link_file(g, p->variable->path, k)) {
-            g->v->nkept++;
+            p->counts.kept++;
             continue;
         }
         int64_t end = cm_min_i64((k + 1) * size, p->nchunks);
@@ -182,6 +180,14 @@ static int put_part(gather *g, cm_virtual_part *p, cm_error *err)
             r = put_file(g, p->variable->path, k, err);
     }
     return r;
+}
+
+/* What put_part would do. */
+static int plan_part(gather *g, cm_virtual_part *p, cm_error *err)
+{
+    int64_t size = g->record_size, kept = unchanged(g, p);
+    p->counts.kept = cm_min_i64(kept, cm_ceil_div(p->nchunks, size));
+    return cm_virtual_count(g->v, p, cm_min_i64(kept * size, p->nchunks), err);
 }
 
 /* The references that are appended to: their .zmetadata. */
@@ -258,14 +264,18 @@ int cm_virtual_write_parquet(cm_virtual *v, const char *target, const char *cons
         return r;
     if (!g.record_size)
         g.record_size = 100000;
+    v->record_size = g.record_size;
     most = most < g.record_size ? most : g.record_size;
     cm_buffer_init(&g.blob, UINT32_MAX);
     cm_buffer_init(&g.bytes, (size_t)1 << 32);
     cm_buffer_init(&g.out, (size_t)1 << 32);
     g.rows = cm_calloc((size_t)most, sizeof *g.rows, err);
     r = g.rows ? cm_target_open(&save, target, sources, nsources, &to, err) : CM_ENOMEM;
-    if (r == 0)
-        r = cm_target_begin(to, err);
+    for (size_t i = 0; v->options->dry_run && i < v->nparts && r == 0; i++)
+        r = plan_part(&g, &v->parts[i], err);
+    if (r || v->options->dry_run)
+        goto out;
+    r = cm_target_begin(to, err);
     if (r == 0)
         g.store = cm_target_store(to);
     for (size_t i = 0; i < v->nparts && r == 0; i++)
@@ -275,6 +285,7 @@ int cm_virtual_write_parquet(cm_virtual *v, const char *target, const char *cons
     if (r == 0)
         r = cm_target_commit(to, err);
     v->placed = cm_target_committed(to);
+out:
     for (size_t i = 0; i < g.nnames; i++)
         free(g.names[i]);
     free(g.names);

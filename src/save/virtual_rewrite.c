@@ -65,7 +65,8 @@ typedef struct batch {
     const cm_array *last_fill; /* of the last `fill` */
     cm_rewritten fill_at;      /* where it was written */
     cm_buffer bytes;
-    uint64_t offset;
+    uint64_t offset;  /* in the file */
+    uint64_t written; /* there or kept in memory */
 } batch;
 
 /* ---- one chunk ------------------------------------------------------------------------------- */
@@ -122,19 +123,27 @@ static int do_item(void *arg, int64_t i, int worker, cm_error *err)
 
 /* ---- a batch --------------------------------------------------------------------------------- */
 
+/* Take so much of the budget for as long as the part lives. */
+static int pin(batch *b, uint64_t more, cm_error *err)
+{
+    if (!cm_budget_pin(cm_context_budget(b->v->ctx), more)) {
+        cm_error_set(err, CM_ELIMIT, "no memory left for the list of rewritten chunks (%zu)",
+                     b->p->nrewritten);
+        cm_error_hint(err, "give more with --max-mem");
+        return CM_ELIMIT;
+    }
+    b->p->pinned += more;
+    return 0;
+}
+
 static int note_place(batch *b, const cm_rewritten *at, cm_error *err)
 {
     cm_virtual_part *p = b->p;
     if (p->nrewritten == p->rewritten_capacity) {
         size_t want = p->nrewritten ? 2 * p->nrewritten : 64;
         uint64_t more = (want - p->rewritten_capacity) * sizeof *p->rewritten;
-        if (!cm_budget_pin(cm_context_budget(b->v->ctx), more)) {
-            cm_error_set(err, CM_ELIMIT, "no memory left for the list of %zu rewritten chunks",
-                         want);
-            cm_error_hint(err, "give more with --max-mem");
+        if (pin(b, more, err))
             return CM_ELIMIT;
-        }
-        p->pinned += more;
         if (cm_grow(&p->rewritten, &p->rewritten_capacity, want, sizeof *p->rewritten, err))
             return CM_ENOMEM;
     }
@@ -142,18 +151,31 @@ static int note_place(batch *b, const cm_rewritten *at, cm_error *err)
     return 0;
 }
 
+/* Chunks of fewer bytes than are worth a reference stay in memory, for the references. */
+static int keep_small(batch *b, const item *t, cm_rewritten *at, cm_error *err)
+{
+    cm_buffer *to = &b->p->small_chunks;
+    *at = (cm_rewritten){t->index, to->nbytes, t->nbytes, true};
+    b->written += t->nbytes;
+    int r = pin(b, t->nbytes, err);
+    return r ? r : cm_buffer_append(to, t->data, t->nbytes, err);
+}
+
 static int write_out(batch *b, cm_write_fn write, void *to, cm_error *err)
 {
     int r = 0;
     for (size_t i = 0; i < b->n && r == 0; i++) {
         const item *t = &b->items[i];
-        cm_rewritten at = {t->index, b->offset, t->nbytes};
+        cm_rewritten at = {t->index, b->offset, t->nbytes, false};
         if (t->same) {
-            at.offset = b->fill_at.offset;
-            at.nbytes = b->fill_at.nbytes;
+            at = b->fill_at;
+            at.index = t->index;
+        } else if (t->nbytes < b->v->options->inline_nbytes) {
+            r = keep_small(b, t, &at, err);
         } else {
             r = write(to, t->data, t->nbytes, err);
             b->offset += t->nbytes;
+            b->written += t->nbytes;
         }
         if (t->fill)
             b->fill_at = at;
@@ -272,9 +294,10 @@ static void say(const batch *b, uint64_t nbytes)
     char line[1400];
     if (!note->fn)
         return;
-    snprintf(line, sizeof line, "%s: %zu of %" PRId64 " chunks rewritten, %.1f MB: %.300s%s%.800s",
-             b->p->variable->path, b->p->nrewritten, b->p->nchunks, (double)nbytes / 1e6,
-             b->p->why.object, b->p->why.object[0] ? ": " : "", b->p->why.message);
+    snprintf(line, sizeof line, "%s: %zu of %" PRId64 " chunk%s rewritten, %.1f MB: %.300s%s%.800s",
+             b->p->variable->path, b->p->nrewritten, b->p->nchunks, b->p->nchunks == 1 ? "" : "s",
+             (double)nbytes / 1e6, b->p->why.object, b->p->why.object[0] ? ": " : "",
+             b->p->why.message);
     note->fn(note->user, line);
 }
 
@@ -285,6 +308,7 @@ static int rewrite_part(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     cm_object_version any = {0};
     char *key = NULL;
     cm_buffer_init(&b.bytes, (size_t)1 << 32);
+    cm_buffer_init(&p->small_chunks, (size_t)1 << 32);
     int r = measure(&b, err);
     cm_context_progress_count(v->ctx, "rewrite", p->variable->path, "chunks", p->nchunks);
     if (r == 0)
@@ -299,11 +323,16 @@ static int rewrite_part(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     r = w->store->vt->put_from(w->store, key, produce, &b, CM_PUT_IF_ABSENT, err);
     if (r)
         goto out;
-    w->keys[w->nkeys++] = key;
-    r = cm_virtual_name(v, w->store, key, &any, &p->rewritten_path, err);
-    key = NULL;
-    v->nrewritten += (int64_t)p->nrewritten;
-    say(&b, b.offset);
+    if (b.offset) {
+        w->keys[w->nkeys++] = key;
+        r = cm_virtual_name(v, w->store, key, &any, &p->rewritten_path, err);
+        key = NULL;
+    } else { /* all were small */
+        r = w->store->vt->del(w->store, key, err);
+    }
+    p->counts.rewritten = (int64_t)p->nrewritten;
+    p->counts.rewritten_nbytes = b.written;
+    say(&b, b.written);
 out:
     free(key);
     for (int i = 0; i < b.workers && b.workspaces; i++)
@@ -365,7 +394,7 @@ out:
 
 int cm_virtual_rewrite(cm_virtual *v, const char *target, cm_error *err)
 {
-    if (!v->options->materialize)
+    if (!v->options->materialize || v->options->dry_run)
         return 0;
     int r = begin(v, target, err);
     for (size_t i = 0; i < v->nparts && r == 0; i++) {

@@ -93,6 +93,19 @@ static int add_groups(cm_virtual *v, const cm_group *g, cm_error *err)
     return r;
 }
 
+cm_zarr_array_spec cm_virtual_spec(const cm_virtual_part *p)
+{
+    const cm_variable *var = p->variable;
+    return (cm_zarr_array_spec){.path = var->path,
+                                .dtype = var->array->dtype,
+                                .ndim = p->ndim,
+                                .shape = p->shape,
+                                .chain = p->chain,
+                                .dimensions = (const char *const *)var->dimensions,
+                                .attributes = var->attributes.items,
+                                .nattributes = var->attributes.count};
+}
+
 static int describe(cm_virtual *v, cm_error *err)
 {
     int r = cm_store_new_memory(v->ctx, &v->memory, err);
@@ -103,14 +116,7 @@ static int describe(cm_virtual *v, cm_error *err)
     for (size_t i = 0; i < v->nparts && r == 0; i++) {
         cm_virtual_part *p = &v->parts[i];
         const cm_variable *var = p->variable;
-        cm_zarr_array_spec spec = {.path = var->path,
-                                   .dtype = var->array->dtype,
-                                   .ndim = p->ndim,
-                                   .shape = p->shape,
-                                   .chain = p->chain,
-                                   .dimensions = (const char *const *)var->dimensions,
-                                   .attributes = var->attributes.items,
-                                   .nattributes = var->attributes.count};
+        cm_zarr_array_spec spec = cm_virtual_spec(p);
         r = cm_zarr_writer_add_array(v->writer, &spec, &p->target, err);
         if (r) {
             cm_error_variable(err, var->path);
@@ -225,22 +231,56 @@ static int check_existing(const char *target, const cm_virtualize_options *optio
 {
     struct stat st;
     const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
-    if (options->overwrite || !options->materialize || lstat(path, &st) != 0)
+    if (options->overwrite || (!options->materialize && !options->dry_run) || lstat(path, &st) != 0)
         return 0;
     return cm_error_set(err, CM_EEXIST, "exists already");
 }
 
+/* What is replaced through a symbolic link is what it points to; the link stays. */
+static char *real_target(const char *target, const cm_virtualize_options *options, cm_error *err)
+{
+    struct stat st;
+    const char *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
+    char *real = NULL, *copy;
+    size_t n = strlen(path);
+    char *plain = cm_strndup(path, n > 1 && path[n - 1] == '/' ? n - 1 : n, err);
+    if (!plain)
+        return NULL;
+    if (options->overwrite && lstat(plain, &st) == 0 && S_ISLNK(st.st_mode))
+        real = realpath(plain, NULL);
+    copy = real ? cm_strdup(real, err) : cm_strdup(target, err);
+    free(real);
+    free(plain);
+    return copy;
+}
+
+static void fill_stats(const cm_virtual *v, cm_virtualize_stats *stats)
+{
+    cm_virtual_counts total = cm_virtual_total(v);
+    *stats = (cm_virtualize_stats){.variables = (int64_t)v->nparts,
+                                   .references = total.references,
+                                   .inlined = total.inlined,
+                                   .sources = (int64_t)cm_paths_count(v->paths),
+                                   .rewritten = total.rewritten,
+                                   .kept = total.kept,
+                                   .fresh = total.fresh};
+}
+
 int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, size_t nsources,
-                  const char *target, const cm_virtualize_options *options,
+                  const char *named, const cm_virtualize_options *options,
                   cm_virtualize_stats *stats, cm_error *err)
 {
     cm_virtualize_options defaults;
     cm_virtualize_options_init(&defaults);
-    cm_virtual v = {.ctx = ctx, .source = ds, .options = options ? options : &defaults};
+    cm_virtual v = {
+        .ctx = ctx, .source = ds, .options = options ? options : &defaults, .target = named};
     if (v.options->record_size < 0 || v.options->record_size > 1 << 26)
         return cm_error_set(err, CM_EINVAL, "a record size of %lld: 1 to %d are possible",
                             (long long)v.options->record_size, 1 << 26);
-    int r = check_target(target, sources, nsources, err);
+    char *target = real_target(named, v.options, err);
+    if (!target)
+        return CM_ENOMEM;
+    int r = check_target(named, sources, nsources, err);
     if (r == 0)
         r = cm_store_open_local(ctx, "/", CM_DURABLE_NONE, &v.files, err);
     if (r == 0)
@@ -264,14 +304,14 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     if (r == 0)
         r = v.options->parquet ? cm_virtual_write_parquet(&v, target, sources, nsources, err)
                                : cm_virtual_write_json(&v, target, err);
+    if (r == 0 && v.options->plan)
+        r = cm_virtual_describe(&v, named, v.options->plan, err);
     if (r == 0 && stats)
-        *stats = (cm_virtualize_stats){(int64_t)v.nparts, v.nreferences,
-                                       v.ninline,         (int64_t)cm_paths_count(v.paths),
-                                       v.nrewritten,      v.nkept};
+        fill_stats(&v, stats);
     if (r == CM_EEXIST && !v.options->overwrite)
         cm_error_hint(err, "--overwrite replaces it");
     if (r)
-        cm_error_object(err, target);
+        cm_error_object(err, named);
     cm_virtual_rewrite_end(&v, v.placed);
     for (size_t i = 0; i < v.nparts; i++)
         cm_virtual_part_deinit(&v, &v.parts[i]);
@@ -285,5 +325,6 @@ int cm_virtualize(cm_context *ctx, cm_dataset *ds, const char *const *sources, s
     cm_store_unref(v.memory);
     cm_store_unref(v.files);
     cm_paths_unref(v.paths);
+    free(target);
     return r;
 }

@@ -211,6 +211,26 @@ def test_append_keeps_what_was_rewritten(tmp_path, ok, form):
     assert np.array_equal(raw(cube, form).v.values, want(9))
 
 
+def test_small_ones_are_written_into_the_references(tmp_path, ok):
+    """Chunks that are small once they are encoded: no file for them, and none at all when there are no others."""
+    path = str(tmp_path / "s.h5")
+    with h5py.File(path, "w") as h:
+        d = h.create_dataset("v", (6, 400, 400), "<f4", chunks=(1, 400, 400), compression="gzip", shuffle=True)
+        values = np.zeros((6, 400, 400), "f4")
+        values[3:] = want(3)
+        d[:] = values
+        d.id.write_direct_chunk((1, 0, 0), values[1].tobytes(), filter_mask=3)
+        d.id.write_direct_chunk((4, 0, 0), values[4].tobytes(), filter_mask=3)
+    for form in FORMS:
+        for limit, inlined, nfiles in (["1kB", 3, 1], ["10MB", 6, 0], ["1", 0, 1]):
+            cube, beside = tmp_path / form, tmp_path / f"{form}{limit}"
+            made = ok("virtualize", path, cube, "--materialize", beside, "--inline", limit, "--overwrite", "--json").json()
+            assert made["rewritten"] == 2 and made["inlined"] == inlined and len(os.listdir(beside)) == nfiles, made
+            ok("diff", path, cube)
+            ok("verify", cube)
+            assert np.array_equal(raw(cube, form).v.values, values)
+
+
 def test_failure_leaves_nothing(tmp_path, ok, run):
     """The second variable's file is damaged: the first one's rewritten chunks go."""
     path = str(tmp_path / "m.h5")

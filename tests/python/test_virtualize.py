@@ -617,6 +617,109 @@ def test_append_killed(tmp_path, ok, chunkmill):
     assert [p.name for p in tmp_path.iterdir() if "cm-tmp" in p.name] == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_append_through_a_link(tmp_path, ok, form):
+    """What the link points to is replaced; the link stays."""
+    files = [write(tmp_path / f"a{i}.nc", 2 * i) for i in range(3)]
+    (tmp_path / "real").mkdir()
+    cube, link = tmp_path / "real" / form, tmp_path / form
+    ok("virtualize", files[0], cube, "--record-size", "3")
+    link.symlink_to(cube)
+    done = ok("virtualize", files[1], link, "--append", "time")
+    assert "8 references added" in done.err and "written again" in done.err
+    assert ("files of references kept" in done.err) == form.endswith("parq"), done.err
+    assert link.is_symlink() and not cube.is_symlink()
+    ok("diff", *files[:2], cube)
+    ok("virtualize", files[2], link, "--overwrite")
+    assert link.is_symlink()
+    ok("diff", files[2], cube)
+    ok("diff", files[2], link)
+    assert os.listdir(tmp_path / "real") == [form]
+
+
+def test_overwrite_keeps_strangers(tmp_path, ok, run):
+    """Only references, and stores of which every file at the top is theirs, are replaced."""
+    files = [write(tmp_path / f"a{i}.nc", 2 * i) for i in range(2)]
+    cube, other = tmp_path / "cube.parq", tmp_path / "other.parq"
+    ok("virtualize", files[0], cube)
+    (cube / "notes.txt").write_text("mine")
+    for args in ([files[1], cube, "--overwrite"], [files[1], cube, "--append", "time"],
+                 [files[1], cube, "--overwrite", "--dry-run"]):
+        done = run("virtualize", *args)
+        assert done.code == 5 and "notes.txt" in done.err and "move that away" in done.err, done
+    done = run("rechunk", files[1], cube, "--overwrite")
+    assert done.code == 5 and "notes.txt" in done.err, done
+    ok("diff", files[0], cube)
+    other.mkdir()
+    (other / "a").write_text("mine")
+    done = run("virtualize", files[1], other, "--overwrite")
+    assert done.code == 5 and "not a Zarr store" in done.err and (other / "a").exists(), done
+    (cube / "notes.txt").unlink()
+    ok("virtualize", files[1], cube, "--overwrite")
+    ok("diff", files[1], cube)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("more", [[], ["--no-inline"], ["--inline", "20", "--record-size", "3"]])
+def test_dry_run(tmp_path, ok, run, form, more):
+    """It says what then is written, and writes nothing."""
+    files = [write(tmp_path / f"a{i}.nc", 2 * i) for i in range(4)]
+    cube = tmp_path / form
+    numbers = ("references", "new", "inlined", "inlined_bytes", "rewritten", "kept")
+
+    def both(*args):
+        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+        text = ok("virtualize", *args, "--dry-run").out
+        plan = ok("virtualize", *args, "--dry-run", "--json").json()
+        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+        made = ok("virtualize", *args, "--json").json()
+        assert plan["dry_run"] and not made["dry_run"]
+        for a, b in zip([plan["plan"], *plan["plan"]["variables"]], [made["plan"], *made["plan"]["variables"]]):
+            assert {n: a[n] for n in numbers} == {n: b[n] for n in numbers}
+        assert plan["plan"]["files"] == made["plan"]["files"] == made["sources"]
+        assert f"references     {made['references']}\n" in text
+        return made
+
+    made = both(*files[:2], cube, "--concat", "time", *more)
+    assert made["references"] == made["new"] == 19 and made["kept"] == 0
+    made = both(*files[2:], cube, "--append", "time", *more)
+    assert made["new"] == 16 and made["references"] >= 17
+    assert made["kept"] == 0 if form.endswith("json") else made["kept"] > 0
+    ok("diff", *files, cube)
+    done = run("virtualize", files[0], cube, "--dry-run")
+    assert done.code == 5 and "--overwrite" in done.err
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_small_store_with_chunks_that_are_not_there(tmp_path, ok, form):
+    """They read as 5, which is no _FillValue: the variable is written into the references, as survey says."""
+    zarr = pytest.importorskip("zarr")
+    a = zarr.open_group(str(tmp_path / "z.zarr"), mode="w").create_array(
+        "v", shape=(6, 10), chunks=(2, 10), dtype="i4", fill_value=5, dimension_names=("time", "x"))
+    a[:2] = np.arange(20).reshape(2, 10)
+    want = np.full((6, 10), 5)
+    want[:2] = np.arange(20).reshape(2, 10)
+    assert ok("survey", tmp_path / "z.zarr", "--json").json()["virtualizable"]
+    ok("virtualize", tmp_path / "z.zarr", tmp_path / form)
+    ok("diff", tmp_path / "z.zarr", tmp_path / form)
+    assert np.array_equal(raw(tmp_path / form, form).v.values, want)
+
+
+def test_dry_run_refuses(tmp_path, run):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as h:
+        d = h.create_dataset("a", (4, 400, 400), "<f4", chunks=(1, 400, 400), compression="gzip")
+        d[:] = np.arange(640000).reshape(4, 400, 400)
+        d.id.write_direct_chunk((2, 0, 0), np.full((400, 400), 7, "<f4").tobytes(), filter_mask=1)
+    for form in FORMS:
+        done = run("virtualize", path, tmp_path / form, "--dry-run")
+        assert done.code == 3 and "filter mask" in done.err and "/a" in done.err
+        done = run("virtualize", path, tmp_path / form, "--dry-run", "--json", "--materialize", tmp_path / "d")
+        plan = done.json()["plan"]
+        assert plan["rewritten"] == 1 and plan["rewritten_bytes"] == 640000 and plan["references"] == 4
+    assert os.listdir(tmp_path) == ["m.h5"]
+
+
 # ---- what joins are made of besides files side by side ------------------------------------------------------
 
 

@@ -101,6 +101,9 @@ int cm_refs_resolve(void *resolver, const char *name, char **key, cm_error *err)
 int cm_refs_paths(cm_context *ctx, cm_store *store, const char *from, cm_paths **paths,
                   cm_store **objects, cm_error *err);
 
+/* Put documents, {key: document} of doc, into store as a consolidated .zmetadata. */
+int cm_refs_put_consolidated(cm_store *store, cm_json_doc *doc, cm_json *documents, cm_error *err);
+
 /* Enter what "sources" records: {url: [size, mtime_ns]}. NULL is none. */
 int cm_refs_expect(cm_paths *paths, const cm_json *sources, cm_error *err);
 

@@ -343,6 +343,15 @@ static int put_document(cm_store *store, const char *key, const cm_json *v, cm_e
     return r;
 }
 
+int cm_refs_put_consolidated(cm_store *store, cm_json_doc *doc, cm_json *documents, cm_error *err)
+{
+    cm_json *root = cm_json_new_object(doc);
+    if (cm_json_set_int64(doc, root, "zarr_consolidated_format", 1) ||
+        cm_json_set(doc, root, "metadata", documents))
+        return cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
+    return put_document(store, ".zmetadata", root, err);
+}
+
 /* v2: everything as consolidated metadata, since groups may be left out. v3: as it is. */
 static int put_metadata(opening *o, cm_store *store, cm_error *err)
 {
@@ -351,7 +360,7 @@ static int put_metadata(opening *o, cm_store *store, cm_error *err)
     int r = cm_json_doc_new(0, &doc, err);
     if (r)
         return r;
-    cm_json *root = cm_json_new_object(doc), *all = cm_json_new_object(doc), *v;
+    cm_json *all = cm_json_new_object(doc), *v;
     for (size_t i = 0; i < o->json.n && r == 0; i++) {
         const cm_refs_entry *e = &o->json.entries[i];
         const char *name = last_part(e->key);
@@ -367,13 +376,8 @@ static int put_metadata(opening *o, cm_store *store, cm_error *err)
             cm_error_prefix(err, "\"%.200s\"", e->key);
         some = some || !v3;
     }
-    if (r == 0 && some) {
-        if (cm_json_set_int64(doc, root, "zarr_consolidated_format", 1) ||
-            cm_json_set(doc, root, "metadata", all))
-            r = cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
-        else
-            r = put_document(store, ".zmetadata", root, err);
-    }
+    if (r == 0 && some)
+        r = cm_refs_put_consolidated(store, doc, all, err);
     cm_json_doc_free(doc);
     return r;
 }

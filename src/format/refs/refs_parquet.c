@@ -331,9 +331,6 @@ int cm_refs_is_parquet(cm_store *store, const char *key, bool *is, cm_error *err
 /* The documents as consolidated metadata of a store in memory. Values may be texts of JSON. */
 static int put_metadata(cm_store *to, cm_json_doc *doc, cm_json *metadata, cm_error *err)
 {
-    char *text = NULL;
-    size_t nbytes;
-    cm_json *root = cm_json_new_object(doc);
     int r = 0;
     for (size_t i = 0; i < cm_json_count(metadata) && r == 0; i++) {
         const cm_json *v = cm_json_at(metadata, i);
@@ -346,16 +343,7 @@ static int put_metadata(cm_store *to, cm_json_doc *doc, cm_json *metadata, cm_er
             r = cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
         cm_json_doc_free(own);
     }
-    if (r == 0 && (cm_json_set_int64(doc, root, "zarr_consolidated_format", 1) ||
-                   cm_json_set(doc, root, "metadata", metadata)))
-        r = cm_error_set(err, CM_ENOMEM, "out of memory (metadata)");
-    if (r == 0)
-        r = cm_json_write(root, 0, &text, &nbytes, err);
-    cm_iov iov = {text, nbytes};
-    if (r == 0)
-        r = to->vt->put(to, ".zmetadata", &iov, 1, 0, err);
-    free(text);
-    return r;
+    return r ? r : cm_refs_put_consolidated(to, doc, metadata, err);
 }
 
 int cm_refs_open_parquet(cm_context *ctx, cm_store *store, const char *key, const char *uri,
