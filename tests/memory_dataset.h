@@ -80,8 +80,7 @@ static inline cm_variable *mem_var(cm_group *g, const char *name, const char *di
     TAP_CALL(cm_array_from_callback(cm_dtype_of(kind, 0), h->nd, h->shape, chunks, held_fill, h,
                                     held_release, &a, &err),
              &err);
-    free(a->label);
-    a->label = strdup(g->dataset->uri);
+    TAP_CALL(cm_array_set_names(a, g->dataset->uri, NULL, &err), &err);
     cm_variable_set_array(v, a);
     return v;
 }

@@ -621,7 +621,9 @@ static void maps(void)
 /* A chunk's number and its coordinate, against counting. */
 static void chunk_numbers(void)
 {
-    cm_h5_chunks_spec spec = {.index_ndim = 3, .max = {7, UINT64_MAX, 10}, .chunk = {3, 5, 4}};
+    const uint64_t max[] = {7, UINT64_MAX, 10};
+    const int64_t chunk[] = {3, 5, 4};
+    cm_h5_chunks_spec spec = {.index_ndim = 3, .nlengths = 3, .max = max, .chunk = chunk};
     uint64_t number = 0;
     for (int64_t j = 0; j < 5; j++)
         for (int64_t i = 0; i < 3; i++)

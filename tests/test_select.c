@@ -382,7 +382,7 @@ static void memory_runs_out(void)
         if (!fired)
             break;
     }
-    TAP_OK(n > 100);
+    TAP_OK(n > 50);
     cm_dataset_free(ds);
 }
 

@@ -33,6 +33,24 @@ static int set_fill(cm_array *a, const void *fill, cm_error *err)
     return 0;
 }
 
+/* Shape and names in one block: a cube of many files has an array for each variable of each. */
+static int keep(cm_array *a, const int64_t *shape, const char *label, const char *path,
+                cm_error *err)
+{
+    size_t lengths = (size_t)a->ndim * sizeof *shape;
+    size_t n = label ? strlen(label) + 1 : 0, m = path ? strlen(path) + 1 : 0;
+    char *p = cm_realloc(NULL, 1, lengths + n + m + 1, err);
+    if (!p)
+        return CM_ENOMEM;
+    if (lengths)
+        memcpy(p, shape, lengths);
+    a->label = label ? memcpy(p + lengths, label, n) : NULL;
+    a->path = path ? memcpy(p + lengths + n, path, m) : NULL;
+    free(a->shape);
+    a->shape = (int64_t *)(void *)p;
+    return 0;
+}
+
 int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
                   const int64_t *shape, const void *fill, const char *label, const char *path,
                   cm_error *err)
@@ -41,32 +59,28 @@ int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
     a->refcount = 1;
     a->dtype = dtype;
     cm_record_ref(dtype.record);
-    a->ndim = ndim;
     if (ndim < 0 || ndim > CM_MAX_DIMS)
         return cm_error_set(err, CM_EUNSUP, "%d dimensions, at most %d are supported", ndim,
                             CM_MAX_DIMS);
-    for (int i = 0; i < ndim; i++) {
+    a->ndim = ndim;
+    for (int i = 0; i < ndim; i++)
         if (shape[i] < 0)
             return cm_error_set(err, CM_EDATA, "negative length of dimension %d", i);
-        a->shape[i] = shape[i];
-    }
     if (cm_shape_nelem(ndim, shape) < 0)
         return cm_error_set(err, CM_EUNSUP, "more than 2^63 cells");
-    if (set_fill(a, fill, err))
-        return CM_ENOMEM;
-    if (label && !(a->label = cm_strdup(label, err)))
-        return CM_ENOMEM;
-    if (path && !(a->path = cm_strdup(path, err)))
-        return CM_ENOMEM;
-    return 0;
+    return set_fill(a, fill, err) ? CM_ENOMEM : keep(a, shape, label, path, err);
+}
+
+int cm_array_set_names(cm_array *a, const char *label, const char *path, cm_error *err)
+{
+    return keep(a, a->shape, label, path, err);
 }
 
 void cm_array_deinit(cm_array *a)
 {
     cm_record_unref(a->dtype.record);
     free(a->fill);
-    free(a->label);
-    free(a->path);
+    free(a->shape);
 }
 
 cm_array *cm_array_ref(cm_array *a)

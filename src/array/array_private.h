@@ -92,11 +92,11 @@ struct cm_array {
     int refcount; /* atomic */
     cm_dtype dtype;
     int ndim;
-    int64_t shape[CM_MAX_DIMS];
+    int64_t *shape; /* ndim lengths, owned; label and path follow in the same block */
     void *fill; /* dtype.size bytes, owned (malloc); a cm_string's bytes follow in the same block */
     bool raw;   /* see cm_axis_grid */
-    char *label; /* for messages: the file or store, owned, may be NULL */
-    char *path;  /* and the variable's path, e.g. "/tas" */
+    const char *label; /* for messages: the file or store, may be NULL */
+    const char *path;  /* and the variable's path, e.g. "/tas" */
 };
 
 /* Fill in the common part. fill NULL: all zero bytes (for strings: the empty string). label and
@@ -104,6 +104,8 @@ struct cm_array {
 int cm_array_init(cm_array *a, const cm_array_vt *vt, cm_dtype dtype, int ndim,
                   const int64_t *shape, const void *fill, const char *label, const char *path,
                   cm_error *err);
+/* Replace the names. */
+int cm_array_set_names(cm_array *a, const char *label, const char *path, cm_error *err);
 void cm_array_deinit(cm_array *a); /* what init made; the concrete free calls it, then free(a) */
 
 int cm_array_plan(cm_array *a, const cm_box *region, const cm_frame *frame, cm_sink *sink,

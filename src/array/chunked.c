@@ -26,15 +26,16 @@ typedef struct chunked {
     cm_grid *irregular; /* or NULL */
     cm_table *table;
     cm_store *store;
-    char *key, *guard_key;
+    const char *key, *guard_key; /* behind the lengths */
     cm_object_version version, guard;
-    int64_t chunk[CM_MAX_DIMS],
-        unit[CM_MAX_DIMS]; /* unit: innermost chunk, what is decoded at once */
+    int64_t *chunk, *unit; /* ndim lengths, in `lengths`; unit: innermost chunk, what is decoded at
+                              once */
     int (*unpack)(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_arena *arena,
                   cm_error *err);
     void *owner;
     void (*owner_release)(void *owner);
     bool strided;
+    int64_t lengths[];
 } chunked;
 
 /* One chunk or nested shard while planning: its bytes and the box of cells it covers. */
@@ -334,8 +335,6 @@ static void free_chunked(cm_array *base)
     cm_chain_unref(a->chain);
     cm_grid_free(a->irregular);
     cm_store_unref(a->store);
-    free(a->key);
-    free(a->guard_key);
     if (a->owner_release)
         a->owner_release(a->owner);
     cm_array_deinit(base);
@@ -347,13 +346,24 @@ static const cm_array_vt chunked_vt = {
 
 int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
 {
-    chunked *a = cm_calloc(1, sizeof *a, err);
+    bool fits = spec->ndim >= 0 && spec->ndim <= CM_MAX_DIMS; /* cm_array_init refuses others */
+    size_t ndim = fits ? (size_t)spec->ndim : 0;
+    size_t nkey = spec->key ? strlen(spec->key) + 1 : 0;
+    size_t nguard = spec->guard_key ? strlen(spec->guard_key) + 1 : 0;
+    chunked *a = cm_calloc(1, sizeof *a + 2 * ndim * sizeof *a->lengths + nkey + nguard, err);
     if (!a) {
         spec->table->free(spec->table);
         cm_chain_unref(spec->chain);
         cm_grid_free(spec->grid);
         return CM_ENOMEM;
     }
+    a->chunk = a->lengths;
+    a->unit = a->lengths + ndim;
+    char *keys = (char *)(a->unit + ndim);
+    if (spec->key)
+        a->key = memcpy(keys, spec->key, nkey);
+    if (spec->guard_key)
+        a->guard_key = memcpy(keys + nkey, spec->guard_key, nguard);
     a->chain = spec->chain;
     a->irregular = spec->grid;
     a->table = spec->table;
@@ -361,10 +371,6 @@ int cm_chunked_new(const cm_chunked_spec *spec, cm_array **out, cm_error *err)
         a->store = cm_store_ref(spec->store);
     int r = cm_array_init(&a->base, &chunked_vt, spec->dtype, spec->ndim, spec->shape, spec->fill,
                           spec->label, spec->path, err);
-    if (!r && spec->key && !(a->key = cm_strdup(spec->key, err)))
-        r = CM_ENOMEM;
-    if (!r && spec->guard_key && !(a->guard_key = cm_strdup(spec->guard_key, err)))
-        r = CM_ENOMEM;
     if (r)
         goto fail;
     a->guard = spec->guard;

@@ -341,7 +341,7 @@ static int set_parts(concat *c, cm_array *const *parts, size_t n, int64_t *shape
         c->parts[c->nparts++] = cm_array_ref(parts[k]);
         *raw = *raw && (parts[k]->raw || c->begin[k] == c->begin[k + 1]);
     }
-    memcpy(shape, parts[0]->shape, sizeof parts[0]->shape);
+    memcpy(shape, parts[0]->shape, (size_t)parts[0]->ndim * sizeof *shape);
     shape[c->axis] = c->begin[n];
     return 0;
 }

@@ -17,7 +17,7 @@ enum { MAX_PIECES = 2048, RAW_PIECE_NBYTES = 8 << 20 };
 int cm_sink_init(cm_sink *s, cm_context *ctx, const cm_dest *dest, cm_error *err)
 {
     *s = (cm_sink){.ctx = ctx, .dest = dest};
-    s->bump = cm_bump_new(err);
+    s->bump = cm_bump_new(64 << 10, err);
     return s->bump ? 0 : CM_ENOMEM;
 }
 

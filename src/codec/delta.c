@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/filter.h"
+#include "nd/half.h"
 
 static bool decode_same(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                         uint8_t *dst)
@@ -94,6 +95,32 @@ static bool encode_narrow(const cm_filter *f, cm_filter_state *s, const uint8_t 
     return good;
 }
 
+/* numpy adds two float16 as float32 and rounds the sum. */
+static bool decode_f16(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                       uint8_t *dst)
+{
+    double v[CM_FILTER_BLOCK];
+    cm_elements_load_f64(&f->stored, src, n, v);
+    for (size_t i = 0; i < n; i++) {
+        s->sum32 = cm_half_to_float(cm_double_to_half((double)(s->sum32 + (float)v[i])));
+        v[i] = (double)s->sum32;
+    }
+    return cm_elements_store_f64(&f->cells, v, n, dst);
+}
+
+static bool encode_f16(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
+                       uint8_t *dst)
+{
+    double v[CM_FILTER_BLOCK];
+    cm_elements_load_f64(&f->cells, src, n, v);
+    for (size_t i = 0; i < n; i++) {
+        float own = (float)v[i];
+        v[i] = (double)(own - s->sum32);
+        s->sum32 = own;
+    }
+    return cm_elements_store_f64(&f->stored, v, n, dst);
+}
+
 static bool decode_f32(const cm_filter *f, cm_filter_state *s, const uint8_t *src, size_t n,
                        uint8_t *dst)
 {
@@ -142,9 +169,13 @@ static bool choose(cm_filter *f)
 {
     const cm_elements *a = &f->stored, *b = &f->cells;
     if (cm_kind_is_float(a->kind) || cm_kind_is_float(b->kind)) {
-        f->decode = b->kind == CM_FLOAT32 ? decode_f32 : decode_f64;
-        f->encode = b->kind == CM_FLOAT32 ? encode_f32 : encode_f64;
-        return a->kind == b->kind && a->kind != CM_FLOAT16;
+        f->decode = b->kind == CM_FLOAT32   ? decode_f32
+                    : b->kind == CM_FLOAT16 ? decode_f16
+                                            : decode_f64;
+        f->encode = b->kind == CM_FLOAT32   ? encode_f32
+                    : b->kind == CM_FLOAT16 ? encode_f16
+                                            : encode_f64;
+        return a->kind == b->kind;
     }
     bool same = a->size == b->size;
     f->decode = same ? decode_same : decode_integers;

@@ -2,15 +2,15 @@
  *
  * Most lists are short and searched in order; a file may hold tens of thousands of attributes in
  * one place, so beyond 16 a table of names is kept. Values belong to the dataset's JSON document,
- * names to the list.
+ * lists and names to its tree, where a list that grows leaves its old place behind.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "base/bytes.h"
 #include "dataset/dataset_private.h"
 
-enum { TABLE_FROM = 16 };
+enum { TABLE_FROM = 16, FIRST = 4 };
 
 static int64_t number_of(const cm_attributes *a, const char *name)
 {
@@ -40,8 +40,25 @@ static int index_names(cm_attributes *a, cm_error *err)
     return r;
 }
 
-int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, cm_dtype dtype,
-                      cm_error *err)
+static int make_room(cm_attributes *a, cm_bump *tree, cm_error *err)
+{
+    size_t nbytes, want = a->capacity ? a->capacity : FIRST / 2;
+    if (a->count < a->capacity)
+        return 0;
+    if (!cm_mul_size(want, 2 * sizeof *a->items, &nbytes))
+        return cm_error_set(err, CM_ENOMEM, "out of memory for attributes");
+    cm_attribute *items = cm_bump_alloc(tree, nbytes, err);
+    if (!items)
+        return CM_ENOMEM;
+    if (a->count)
+        memcpy(items, a->items, a->count * sizeof *items);
+    a->items = items;
+    a->capacity = 2 * want;
+    return 0;
+}
+
+int cm_attributes_set(cm_attributes *a, cm_bump *tree, const char *name, const cm_json *value,
+                      cm_dtype dtype, cm_error *err)
 {
     if (!value)
         return cm_error_set(err, CM_ENOMEM, "out of memory for attribute %s", name);
@@ -51,9 +68,8 @@ int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, 
         a->items[at].dtype = dtype;
         return 0;
     }
-    if (cm_grow(&a->items, &a->capacity, a->count + 1, sizeof *a->items, err) != 0)
-        return CM_ENOMEM;
-    char *own = cm_strdup(name, err);
+    const char *own =
+        make_room(a, tree, err) ? NULL : cm_bump_dup(tree, name, strlen(name) + 1, err);
     if (!own)
         return CM_ENOMEM;
     size_t i = a->count++;
@@ -63,18 +79,13 @@ int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, 
         r = cm_name_table_add(&a->names, own, (int64_t)i, err);
     else if (a->count > TABLE_FROM)
         r = index_names(a, err);
-    if (r) {
+    if (r)
         a->count--;
-        free(own);
-    }
     return r;
 }
 
 void cm_attributes_deinit(cm_attributes *a)
 {
-    for (size_t i = 0; i < a->count; i++)
-        free((char *)a->items[i].name);
-    free(a->items);
     cm_name_table_deinit(&a->names);
     *a = (cm_attributes){0};
 }
@@ -97,7 +108,7 @@ const cm_attribute *cm_group_attribute_named(const cm_group *g, const char *name
 int cm_group_add_attribute(cm_group *g, const char *name, const cm_json *value, cm_dtype dtype,
                            cm_error *err)
 {
-    return cm_attributes_set(&g->attributes, name, value, dtype, err);
+    return cm_attributes_set(&g->attributes, g->dataset->tree, name, value, dtype, err);
 }
 
 size_t cm_variable_nattributes(const cm_variable *v)
@@ -118,5 +129,5 @@ const cm_attribute *cm_variable_attribute_named(const cm_variable *v, const char
 int cm_variable_add_attribute(cm_variable *v, const char *name, const cm_json *value,
                               cm_dtype dtype, cm_error *err)
 {
-    return cm_attributes_set(&v->attributes, name, value, dtype, err);
+    return cm_attributes_set(&v->attributes, v->group->dataset->tree, name, value, dtype, err);
 }

@@ -1,9 +1,9 @@
 /* dataset/dataset.c: the tree of groups: building it, walking it, finding things by path.
  *
- * Every group, variable and name is its own allocation, so that pointers handed out stay good while
- * the tree grows. A group has one hash table of its children's names (groups and variables share
- * one name space, as in every format we read) and one of its dimensions', so that ten thousand
- * variables in a group cost no more than ten thousand times one.
+ * Groups are allocations of their own, variables and names lie in the dataset's memory: pointers
+ * handed out stay good while the tree grows. A group has one hash table of its children's names
+ * (groups and variables share one name space, as in every format we read) and one of its
+ * dimensions', so that ten thousand variables in a group cost no more than ten thousand times one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,8 @@
 #include "base/memory.h"
 #include "dataset/dataset_private.h"
 #include "text/utf8.h"
+
+enum { TREE_SLAB = 8 << 10 }; /* a file of 40 variables has some 20 KB */
 
 /* ---- making and freeing ---------------------------------------------------------------------- */
 
@@ -30,8 +32,6 @@ static void group_free(cm_group *g)
         group_free(g->groups[i]);
     for (size_t i = 0; i < g->nvariables; i++)
         cm_variable_free(g->variables[i]);
-    for (size_t i = 0; i < g->ndimensions; i++)
-        free((char *)g->dimensions[i].name);
     for (cm_group_alias *a = g->aliases, *next; a; a = next) {
         next = a->next;
         free(a);
@@ -42,9 +42,24 @@ static void group_free(cm_group *g)
     free(g->groups);
     free(g->variables);
     free(g->dimensions);
-    free(g->name);
-    free(g->path);
     free(g);
+}
+
+static char *keep(cm_bump *tree, const char *name, cm_error *err)
+{
+    return cm_bump_dup(tree, name, strlen(name) + 1, err);
+}
+
+char *cm_dataset_path(cm_bump *tree, const char *group, const char *name, cm_error *err)
+{
+    size_t n = strlen(group), m = strlen(name);
+    char *p = cm_bump_alloc(tree, n + m + 2, err);
+    if (p) {
+        memcpy(p, group, n);
+        p[n] = '/';
+        memcpy(p + n + 1, name, m + 1);
+    }
+    return p;
 }
 
 static cm_group *group_new(cm_dataset *ds, cm_group *parent, const char *name, cm_error *err)
@@ -54,11 +69,8 @@ static cm_group *group_new(cm_dataset *ds, cm_group *parent, const char *name, c
         return NULL;
     g->dataset = ds;
     g->parent = parent;
-    g->name = cm_strdup(name, err);
-    if (!parent)
-        g->path = cm_strdup("/", err);
-    else
-        g->path = cm_sprintf(err, "%s/%s", parent->parent ? parent->path : "", name);
+    g->name = keep(ds->tree, name, err);
+    g->path = cm_dataset_path(ds->tree, parent && parent->parent ? parent->path : "", name, err);
     if (!g->name || !g->path) {
         group_free(g);
         return NULL;
@@ -76,7 +88,8 @@ int cm_dataset_new(cm_context *ctx, const char *uri, const char *format, cm_data
     ds->ctx = ctx;
     snprintf(ds->format, sizeof ds->format, "%s", format);
     ds->uri = cm_strdup(uri, err);
-    ds->root = ds->uri ? group_new(ds, NULL, "", err) : NULL;
+    ds->tree = ds->uri ? cm_bump_new(TREE_SLAB, err) : NULL;
+    ds->root = ds->tree ? group_new(ds, NULL, "", err) : NULL;
     r = ds->root ? cm_json_doc_new(0, &ds->doc, err) : CM_ENOMEM;
     if (r == 0)
         *out = ds;
@@ -91,6 +104,7 @@ void cm_dataset_free(cm_dataset *ds)
     if (!ds)
         return;
     group_free(ds->root);
+    cm_bump_free(ds->tree);
     cm_json_doc_free(ds->doc);
     cm_paths_unref(ds->sources);
     if (ds->owner_free)
@@ -150,19 +164,12 @@ int cm_group_add_variable(cm_group *g, const char *name, cm_variable **out, cm_e
     if (cm_grow(&g->variables, &g->variables_capacity, g->nvariables + 1, sizeof *g->variables,
                 err) != 0)
         return CM_ENOMEM;
-    cm_variable *v = cm_calloc(1, sizeof *v, err);
-    if (!v)
-        return CM_ENOMEM;
-    v->group = g;
-    v->name = cm_strdup(name, err);
-    v->path = cm_sprintf(err, "%s/%s", g->parent ? g->path : "", name);
-    r = v->name && v->path
-            ? cm_name_table_add(&g->children, v->name, 2 * (int64_t)g->nvariables + 1, err)
-            : CM_ENOMEM;
-    if (r) {
-        cm_variable_free(v);
+    cm_variable *v;
+    r = cm_variable_new(g, name, NULL, &v, err);
+    if (r == 0)
+        r = cm_name_table_add(&g->children, v->name, 2 * (int64_t)g->nvariables + 1, err);
+    if (r)
         return r;
-    }
     g->variables[g->nvariables++] = v;
     *out = v;
     return 0;
@@ -182,14 +189,12 @@ int cm_group_add_dimension(cm_group *g, const char *name, int64_t length, bool u
     if (cm_grow(&g->dimensions, &g->dimensions_capacity, g->ndimensions + 1, sizeof *g->dimensions,
                 err) != 0)
         return CM_ENOMEM;
-    char *own = cm_strdup(name, err);
+    const char *own = keep(g->dataset->tree, name, err);
     if (!own)
         return CM_ENOMEM;
     r = cm_name_table_add(&g->dimension_names, own, (int64_t)g->ndimensions, err);
-    if (r) {
-        free(own);
+    if (r)
         return r;
-    }
     g->dimensions[g->ndimensions++] = (cm_dimension){own, length, unlimited};
     return 0;
 }

@@ -1,13 +1,16 @@
 /* dataset/dataset_private.h: how formats build a dataset.
  *
- * One malloc'ed tree; strings are copied in. Attributes live in one JSON document per dataset. A
+ * A tree in memory of its own, given back as a whole: variables, their names and the lists of
+ * attributes lie side by side, since ten thousand files have a tree each. What is replaced is left
+ * behind. Strings are copied in. The values of attributes live in one JSON document per dataset. A
  * format driver makes an empty dataset, adds groups, dimensions, variables and attributes in file
- * order, and hands it out.
+ * order, and hands it out; one thread does.
  */
 #ifndef CM_DATASET_DATASET_PRIVATE_H
 #define CM_DATASET_DATASET_PRIVATE_H
 
 #include "array/array_private.h"
+#include "array/bump.h"
 #include "array/chunked.h"
 #include "array/paths.h"
 #include "chunkmill/dataset.h"
@@ -15,7 +18,7 @@
 
 /* A list of attributes; names beyond the first 16 are found through a table. */
 typedef struct cm_attributes {
-    cm_attribute *items;
+    cm_attribute *items; /* they and their names: the dataset's memory */
     size_t count, capacity;
     cm_name_table names; /* empty while count <= 16 */
 } cm_attributes;
@@ -23,7 +26,7 @@ typedef struct cm_attributes {
 struct cm_group {
     cm_dataset *dataset;
     cm_group *parent;
-    char *name, *path;
+    const char *name, *path;
     cm_group **groups;
     size_t ngroups, groups_capacity;
     cm_variable **variables;
@@ -38,15 +41,15 @@ struct cm_group {
 
 struct cm_variable {
     cm_group *group;
-    char *name, *path;
+    const char *name, *path;
     cm_array *array;   /* owned reference or NULL */
     cm_error *problem; /* owned or NULL; exactly one of array and problem is set when the driver is
                           done */
     int ndim;          /* also known for most unreadable variables */
     int64_t shape[CM_MAX_DIMS];
-    char *dimensions[CM_MAX_DIMS]; /* owned, NULL where unnamed */
+    const char *dimensions[CM_MAX_DIMS]; /* NULL where unnamed */
     cm_attributes attributes;
-    cm_storage storage; /* its pointers are owned (cm_variable_set_storage copies) */
+    cm_storage storage; /* cm_variable_set_storage copies */
 };
 
 struct cm_dataset {
@@ -54,6 +57,7 @@ struct cm_dataset {
     char *uri;
     char format[48];
     cm_json_doc *doc; /* owns all attribute values */
+    cm_bump *tree;    /* variables, names, lists of attributes */
     cm_group *root;
     bool is_array; /* a lone array, as Zarr stores may be: the root has one variable, whose name is
                       only the URI's, and nothing else */
@@ -103,10 +107,17 @@ bool cm_cell_from_json(const cm_json *v, cm_dtype dtype, void *cell);
 
 /* For attributes.c and dataset.c only. */
 const cm_attribute *cm_attributes_find(const cm_attributes *a, const char *name);
-int cm_attributes_set(cm_attributes *a, const char *name, const cm_json *value, cm_dtype dtype,
-                      cm_error *err);
+int cm_attributes_set(cm_attributes *a, cm_bump *tree, const char *name, const cm_json *value,
+                      cm_dtype dtype, cm_error *err);
 void cm_attributes_deinit(cm_attributes *a);
+
+/* A variable in the memory of g's dataset that is not in the tree; path NULL: below g. It is freed
+ * before the dataset. */
+int cm_variable_new(cm_group *g, const char *name, const char *path, cm_variable **out,
+                    cm_error *err);
 void cm_variable_free(cm_variable *v);
+/* "GROUP/NAME" in tree; group "" for the root. NULL when out of memory. */
+char *cm_dataset_path(cm_bump *tree, const char *group, const char *name, cm_error *err);
 
 /* The variable of ds that is to be joined or compared with v: the one of the same path; of two lone
  * arrays the only one. NULL when there is none. */

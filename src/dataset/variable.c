@@ -8,14 +8,24 @@
 #include "base/memory.h"
 #include "dataset/dataset_private.h"
 
-static void free_storage(cm_storage *s)
+static const char *keep(cm_variable *v, const char *s, cm_error *err)
 {
-    free((int64_t *)s->chunks);
-    free((char *)(uintptr_t)s->lengths);
-    free((int64_t *)s->shards);
-    free((char *)s->codecs);
-    free((char *)s->stored_dtype);
-    *s = (cm_storage){0};
+    return cm_bump_dup(v->group->dataset->tree, s, strlen(s) + 1, err);
+}
+
+int cm_variable_new(cm_group *g, const char *name, const char *path, cm_variable **out,
+                    cm_error *err)
+{
+    cm_bump *tree = g->dataset->tree;
+    cm_variable *v = cm_bump_zero(tree, sizeof *v, err);
+    *out = v;
+    if (!v)
+        return CM_ENOMEM;
+    v->group = g;
+    v->name = keep(v, name, err);
+    v->path =
+        path ? keep(v, path, err) : cm_dataset_path(tree, g->parent ? g->path : "", name, err);
+    return v->name && v->path ? 0 : CM_ENOMEM;
 }
 
 void cm_variable_free(cm_variable *v)
@@ -24,14 +34,8 @@ void cm_variable_free(cm_variable *v)
         return;
     if (v->array)
         cm_array_unref(v->array);
-    for (int i = 0; i < CM_MAX_DIMS; i++)
-        free(v->dimensions[i]);
     cm_attributes_deinit(&v->attributes);
-    free_storage(&v->storage);
     free(v->problem);
-    free(v->name);
-    free(v->path);
-    free(v);
 }
 
 const char *cm_variable_name(const cm_variable *v)
@@ -101,10 +105,9 @@ int cm_variable_set_problem(cm_variable *v, const cm_error *why, cm_error *err)
 int cm_variable_set_dimension(cm_variable *v, int axis, const char *name, cm_error *err)
 {
     assert(axis >= 0 && axis < CM_MAX_DIMS);
-    char *own = cm_strdup(name, err);
+    const char *own = name ? keep(v, name, err) : NULL;
     if (name && !own)
         return CM_ENOMEM;
-    free(v->dimensions[axis]);
     v->dimensions[axis] = own;
     return 0;
 }
@@ -115,25 +118,22 @@ int cm_variable_set_storage(cm_variable *v, int ndim, const int64_t *chunks, con
     assert(ndim >= 0 && ndim <= CM_MAX_DIMS);
     size_t nbytes = (size_t)ndim * sizeof *chunks;
     cm_storage s = {.raw = raw};
-    s.chunks = chunks ? cm_memdup(chunks, nbytes, err) : NULL;
-    s.shards = shards ? cm_memdup(shards, nbytes, err) : NULL;
-    s.codecs = cm_strdup(codecs ? codecs : "", err);
-    s.stored_dtype = cm_strdup(stored_dtype ? stored_dtype : "", err);
-    if ((chunks && !s.chunks) || (shards && !s.shards) || !s.codecs || !s.stored_dtype) {
-        free_storage(&s);
+    cm_bump *tree = v->group->dataset->tree;
+    s.chunks = chunks ? cm_bump_dup(tree, chunks, nbytes, err) : NULL;
+    s.shards = shards ? cm_bump_dup(tree, shards, nbytes, err) : NULL;
+    s.codecs = keep(v, codecs ? codecs : "", err);
+    s.stored_dtype = keep(v, stored_dtype ? stored_dtype : "", err);
+    if ((chunks && !s.chunks) || (shards && !s.shards) || !s.codecs || !s.stored_dtype)
         return CM_ENOMEM;
-    }
-    free_storage(&v->storage);
     v->storage = s;
     return 0;
 }
 
 int cm_variable_set_lengths(cm_variable *v, const char *lengths, cm_error *err)
 {
-    char *own = cm_strdup(lengths, err);
+    const char *own = lengths ? keep(v, lengths, err) : NULL;
     if (lengths && !own)
         return CM_ENOMEM;
-    free((char *)(uintptr_t)v->storage.lengths);
     v->storage.lengths = own;
     return 0;
 }

@@ -139,7 +139,7 @@ static int cut_parts(const building *b, size_t i, const cm_order_axis *axis, cm_
             continue;
         }
         int64_t lo[CM_MAX_DIMS] = {0}, n[CM_MAX_DIMS];
-        memcpy(n, arrays[run->file]->shape, sizeof n);
+        memcpy(n, arrays[run->file]->shape, (size_t)arrays[run->file]->ndim * sizeof *n);
         lo[m->axis] = run->lo;
         n[m->axis] = run->n;
         rc = cm_array_subset(arrays[run->file], lo, n, &parts[k], err);

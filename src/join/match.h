@@ -33,6 +33,7 @@ typedef struct cm_match {
     int axis;                    /* along which it is joined; -1: static */
     size_t parent;               /* index of the variable whose bounds it is, or SIZE_MAX */
     cm_variable **in;            /* in[k]: file k's */
+    bool *alike;                 /* alike[k]: it has the first file's attributes, all of them */
     struct cm_difference *diffs; /* attributes that differ, in how many files */
     size_t ndiffs, diffs_capacity;
 } cm_match;

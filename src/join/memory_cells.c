@@ -38,18 +38,6 @@ static void release(void *user)
     free(h);
 }
 
-static int set_names(cm_array *a, const char *label, const char *path, cm_error *err)
-{
-    free(a->label);
-    free(a->path);
-    a->path = NULL;
-    a->label = cm_strdup(label, err);
-    if (label && !a->label)
-        return CM_ENOMEM;
-    a->path = cm_strdup(path, err);
-    return path && !a->path ? CM_ENOMEM : 0;
-}
-
 int cm_array_of_cells(cm_dtype dtype, int ndim, const int64_t *shape, void *cells,
                       const char *label, const char *path, cm_array **out, cm_error *err)
 {
@@ -66,7 +54,7 @@ int cm_array_of_cells(cm_dtype dtype, int ndim, const int64_t *shape, void *cell
         release(h);
         return rc;
     }
-    rc = set_names(*out, label, path, err);
+    rc = cm_array_set_names(*out, label, path, err);
     if (rc) {
         cm_array_unref(*out);
         *out = NULL;

@@ -278,7 +278,7 @@ int cm_survey_stand_in(const cm_form *f, cm_array *a, int64_t length, cm_array *
         *out = cm_array_ref(a);
         return 0;
     }
-    memcpy(shape, a->shape, sizeof shape);
+    memcpy(shape, a->shape, (size_t)a->ndim * sizeof *shape);
     if (f->axis >= 0)
         shape[f->axis] = length;
     int rc = cm_array_tell(stored, shape, f->odd, f->truncated, &stored, err);
@@ -295,14 +295,8 @@ static int stand_in(cm_survey *s, const cm_variable *v, const cm_form *f, cm_var
                     cm_error *err)
 {
     cm_array *array = NULL;
-    cm_variable *made = cm_calloc(1, sizeof *made, err);
-    *out = made;
-    if (!made)
-        return CM_ENOMEM;
-    made->group = s->stands->root;
-    made->name = cm_strdup(v->name, err);
-    made->path = cm_strdup(v->path, err);
-    int rc = made->name && made->path ? 0 : CM_ENOMEM;
+    int rc = cm_variable_new(s->stands->root, v->name, v->path, out, err);
+    cm_variable *made = *out;
     if (rc == 0 && !v->array) {
         made->problem = cm_memdup(v->problem, sizeof *v->problem, err);
         return made->problem ? 0 : CM_ENOMEM;

@@ -192,6 +192,14 @@ static int look_at_variable(cm_survey *s, size_t k, cm_dataset *ds, cm_variable 
     return rc ? keep_problem(f, &why, err) : 0;
 }
 
+/* Say that all chunk indexes will be read: their roots are then fetched together. */
+static void want_indexes(cm_variable *const *list, size_t i, size_t n)
+{
+    for (; i < n; i++)
+        if (list[i]->array && cm_survey_is_stored(list[i]->array))
+            cm_chunked_want(list[i]->array);
+}
+
 static int look_at_file(cm_survey *s, size_t k, cm_dataset *ds, bool *soft, cm_error *err)
 {
     cm_survey_file *f = &s->files[k];
@@ -203,6 +211,8 @@ static int look_at_file(cm_survey *s, size_t k, cm_dataset *ds, bool *soft, cm_e
     int rc = cm_rebuild_list(ds->root, &list, &n, err);
     if (rc == 0 && !f->entries && !(f->entries = cm_calloc(n, sizeof *f->entries, err)))
         rc = CM_ENOMEM;
+    if (rc == 0)
+        want_indexes(list, f->n, n);
     for (size_t i = f->n; rc == 0 && i < n; i++)
         rc = look_at_variable(s, k, ds, list[i], &look, soft, err);
     if (rc == 0) {

@@ -453,7 +453,7 @@ int cm_virtual_flatten(cm_virtual *v, cm_virtual_part *p, cm_error *err)
     cm_array *a = p->variable->array;
     cm_error why = {0};
     p->ndim = a->ndim;
-    memcpy(p->shape, a->shape, sizeof p->shape);
+    memcpy(p->shape, a->shape, (size_t)a->ndim * sizeof *p->shape);
     int64_t n = cm_shape_nelem(a->ndim, a->shape), nbytes;
     p->small = n >= 0 && cm_mul_i64(n, a->dtype.size, &nbytes) && nbytes <= CM_VIRTUAL_NATIVE;
     bool whole = p->small && is_coordinate(p) && v->options->inline_nbytes > 0;

@@ -13,7 +13,10 @@
  *
  * A double is m * 2^q, so that v * 10^k is m * 5^k * 2^(q+k), and m * 5^k is an integer of less
  * than 117 bits while k <= 27. So D and its distance are exact; half a unit is 5^k / 2 in the same
- * measure. p is 15, 16 or 17.
+ * measure. p is 15, 16 or 17. Numbers too large for that, up to those that a float can be, have
+ * k = -j < 0: D is the quotient of m * 2^(q-j), of less than 128 bits, and 5^j, so that the
+ * remainder is exact, and half a unit is 2^(q-j) / 2 in its measure. (Fill values are often
+ * float32's 1e20, which was a seventh of what virtualize did with a file.)
  *
  * For a float, double arithmetic will do while 10^k is exact there (k <= 22): the product is wrong
  * by less than 2^-53 of it, so D is certain unless that lies near the middle of two integers; and
@@ -170,13 +173,45 @@ static const uint64_t power_of_five[] = {1u,
                                          7450580596923828125u};
 enum { MOST_FIVES = sizeof power_of_five / sizeof *power_of_five - 1 };
 
+__extension__ typedef unsigned __int128 wide;
+
+/* m * 2^q >= 2^57 */
+static bool fast_large(uint64_t m, int q, digits *g)
+{
+    uint64_t least = 100000000000000u;
+    int e = (int)((q + 52) * 0.30102999566398120); /* of the first digit: right or one too small */
+    int first = e - 14;
+    if (q - first > 72 || first > MOST_FIVES)
+        return false;
+    e += ((wide)m << (q - first)) / power_of_five[first] >= 10 * least;
+    for (int p = 15; p <= 17; p++, least *= 10) {
+        int j = e + 1 - p, shift = q - j;
+        if (j < 1 || j > MOST_FIVES || shift < 0)
+            return false;
+        wide value = (wide)m << shift, five = power_of_five[j], unit = (wide)1 << shift;
+        uint64_t n = (uint64_t)(value / five);
+        wide rest = value % five;
+        if (n < least || n >= 10 * least)
+            return false;
+        bool up = 2 * rest > five; /* five is odd: never the middle */
+        wide off = 2 * (up ? five - rest : rest);
+        n += up;
+        if (p == 17 || off < unit || (off == unit && m % 2 == 0)) {
+            *g = digits_of_integer(n, e + (n == 10 * least));
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool fast_double(double v, digits *g)
 {
-    __extension__ typedef unsigned __int128 wide;
     uint64_t bits, least = 100000000000000u;
     memcpy(&bits, &v, sizeof bits);
     uint64_t m = (bits & (((uint64_t)1 << 52) - 1)) | (uint64_t)1 << 52;
     int q = (int)(bits >> 52) - 1075, e = decimal_exponent(v);
+    if (q >= 5)
+        return fast_large(m, q, g);
     for (int p = 15; p <= 17; p++, least *= 10) {
         int k = p - 1 - e, shift = -(q + k);
         if (k < 0 || k > MOST_FIVES || shift < 1 || shift > 120)

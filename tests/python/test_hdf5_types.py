@@ -266,6 +266,67 @@ def test_attributes(tmp_path, libver):
     support.listed("hdf5-other", "attributes of compounds, sequences, array types and opaque bytes", "h5py")
 
 
+def odd_integer(size, signed, big):
+    t = (h5py.h5t.STD_I64LE if signed else h5py.h5t.STD_U64LE).copy()
+    t.set_precision(8 * size)
+    t.set_size(size)
+    t.set_order(h5py.h5t.ORDER_BE if big else h5py.h5t.ORDER_LE)
+    return t
+
+
+def test_integers_of_odd_bytes(tmp_path):
+    """3, 5, 6 and 7 bytes: h5py has no dtype for these, libhdf5 gives them as the next larger type."""
+    path, want = f"{tmp_path}/odd.h5", {}
+    with h5py.File(path, "w") as h:
+        for size in (3, 5, 6, 7):
+            for signed in (True, False):
+                for big in (True, False):
+                    t, name = odd_integer(size, signed, big), f"{'i' if signed else 'u'}{size}{'big' if big else 'little'}"
+                    lo, hi = (-(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1) if signed else (0, (1 << 8 * size) - 1)
+                    native = np.dtype(f"{'i' if signed else 'u'}{4 if size == 3 else 8}")
+                    a = np.array([(lo + k * (hi - lo) // 98) for k in range(99)] + [hi], native).reshape(10, 10)
+                    fill = a[4, 4]
+                    for storage in ("plain", "gzip", "sparse", "never"):
+                        p = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+                        if storage != "plain":
+                            p.set_chunk((4, 3))
+                            p.set_fill_value(np.array(fill, native))
+                        if storage == "gzip":
+                            p.set_shuffle()
+                            p.set_deflate(4)
+                        d = h5py.h5d.create(h.id, f"{name}_{storage}".encode(), t, h5py.h5s.create_simple((10, 10)), p)
+                        space = h5py.h5s.create_simple((10, 10))
+                        if storage == "sparse":
+                            space.select_hyperslab((5, 2), (2, 3))
+                        if storage != "never":
+                            d.write(h5py.h5s.create_simple((int(space.get_select_npoints()),)), space, a[:2].ravel()[:6].copy() if storage == "sparse" else a.ravel())
+                        out = np.zeros((10, 10), native)
+                        d.read(h5py.h5s.ALL, h5py.h5s.ALL, out)
+                        assert storage == "sparse" or np.array_equal(out, a if storage != "never" else np.full_like(a, fill))
+                        want[f"/{name}_{storage}"] = out
+                    attribute = h5py.h5a.create(h.id, name.encode(), t, h5py.h5s.create_simple((100,)))
+                    attribute.write(a.ravel(), mtype=h5py.h5t.py_create(native))
+                    c = h5py.h5t.create(h5py.h5t.COMPOUND, size + 9)
+                    c.insert(b"odd", 1, t)
+                    c.insert(b"k", size + 5, h5py.h5t.STD_I32LE)
+                    m = np.dtype([("odd", native), ("k", "<i4")])
+                    v = np.zeros(7, m)
+                    v["odd"], v["k"] = a.ravel()[::15], np.arange(7)
+                    h5py.h5d.create(h.id, f"{name}_record".encode(), c, h5py.h5s.create_simple((7,))).write(h5py.h5s.ALL, h5py.h5s.ALL, v, h5py.h5t.py_create(m))
+                    want[f"/{name}_record"] = v
+    for name, a in want.items():
+        assert raw_cells(path, name[1:]) == a.tobytes(), name
+    lines = {r.get("path", "group"): r for r in oracle.rows(path)[1]}
+    assert lines["/i3big_gzip"]["dtype"] == "int32" and lines["/u5little_plain"]["dtype"] == "uint64"
+    for name in [n for n in want if n.endswith("_plain")]:
+        assert lines["group"]["attrs"][name[1:-6]]["value"] == want[name].ravel().tolist()
+    store = f"{tmp_path}/a.zarr"
+    run("rechunk", path, store, "--zarr", 2, "--chunks", "7,7")
+    for name in [n for n in want if not n.endswith("_record")]:
+        assert np.array_equal(cells(store, name[1:]), want[name]), name
+    support.listed("hdf5-other", "integers of 3, 5, 6 and 7 bytes, as the next larger type", "h5py")
+
+
 def test_much_metadata(tmp_path):
     """More metadata than is kept while a file is opened: types that are needed at the end stay."""
     path = f"{tmp_path}/a.h5"

@@ -232,8 +232,9 @@ def writable(path):
     """Can zarr-python write an array with this document, and read it again?"""
     try:
         a = zarr.open_array(path, mode="r+")
-        a[...] = np.ones(a.shape).astype(a.dtype)
-        zarr.open_array(path, mode="r")[...]
+        for data in (np.ones(a.shape), np.zeros(a.shape)):  # one of them is perhaps the fill value, and no chunk
+            a[...] = data.astype(a.dtype)
+            zarr.open_array(path, mode="r")[...]
     except Exception:
         return False
     return True

@@ -104,7 +104,7 @@ def test_delta_to_other_integers(tmp_path, version, dtype, astype):
 
 
 @pytest.mark.parametrize("version", (2, 3))
-@pytest.mark.parametrize("dtype", ("<f4", "<f8"))
+@pytest.mark.parametrize("dtype", ("<f2", "<f4", "<f8"))
 def test_delta_of_floats(tmp_path, version, dtype):
     check(tmp_path, version, values(dtype), [{"id": "delta", "dtype": dtype}], keeps=False)
     check(tmp_path / "whole", version, np.rint(values(dtype)), [{"id": "delta", "dtype": dtype}])

@@ -231,8 +231,8 @@ void cm_h5_index_btree1_want(const cm_h5_chunks_spec *spec)
     walk w;
     uint64_t at;
     measure(&w, spec);
-    if (spec->layout.addr != CM_H5_UNDEF && cm_add_u64(w.f->base, spec->layout.addr, &at) &&
-        at <= w.f->size && w.node_nbytes <= w.f->size - at)
+    if (spec->addr != CM_H5_UNDEF && cm_add_u64(w.f->base, spec->addr, &at) && at <= w.f->size &&
+        w.node_nbytes <= w.f->size - at)
         cm_h5_root_want(spec->file, at, w.node_nbytes);
 }
 
@@ -245,7 +245,7 @@ int cm_h5_index_btree1(cm_h5_chunk_sink *sink, cm_error *err)
     w.nodes_left = f->size / w.node_nbytes + 1;
     w.slot = w.node_nbytes < f->size ? w.node_nbytes : (size_t)f->size;
     w.batch = 1; /* the root */
-    uint64_t root = spec->layout.addr;
+    uint64_t root = spec->addr;
     level current = {.addrs = &root, .n = 1};
     w.buffer = cm_calloc(1, w.slot, err);
     w.end = cm_calloc(1, w.key, err);

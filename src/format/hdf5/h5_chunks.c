@@ -19,10 +19,10 @@
 
 typedef struct lazy {
     cm_table base;
-    cm_h5_chunks_spec spec; /* file ref'd, unknown_name owned */
-    char *unknown_name;
-    pthread_mutex_t lock; /* guards loading */
-    cm_table *loaded;     /* atomic; NULL before */
+    cm_h5_chunks_spec spec; /* file ref'd, lengths and unknown_name in `lengths` */
+    pthread_mutex_t lock;   /* guards loading */
+    cm_table *loaded;       /* atomic; NULL before */
+    uint64_t lengths[];
 } lazy;
 
 static void coord_text(const cm_h5_chunks_spec *spec, const int64_t *coord, char *buf, size_t size)
@@ -57,7 +57,7 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
     const cm_h5_chunks_spec *spec = sink->spec;
     const cm_h5_file *f = spec->file;
     /* Bytes of the file that an entry takes, or where there are none, its chunk. */
-    unsigned least = spec->layout.index == CM_H5_INDEX_IMPLICIT ? 1 : f->nbytes_off;
+    unsigned least = spec->index == CM_H5_INDEX_IMPLICIT ? 1 : f->nbytes_off;
     if (sink->nvisited++ > f->size / least)
         return cm_error_set(err, CM_EDATA, "chunk index has more entries than fit into the file");
     if (addr == CM_H5_UNDEF)
@@ -70,7 +70,7 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
     for (int i = 0; i < spec->index_ndim; i++)
         partial = partial || coord[i] * spec->chunk[i] > spec->shape[i] - spec->chunk[i];
     memcpy(inside, coord, (size_t)spec->index_ndim * sizeof *coord);
-    if (partial && spec->layout.edges_unfiltered)
+    if (partial && spec->edges_unfiltered)
         mask = UINT32_MAX;
     char where[256];
     uint64_t offset;
@@ -91,7 +91,7 @@ int cm_h5_chunk_add(cm_h5_chunk_sink *sink, const int64_t *coord, uint64_t addr,
 
 static int load_index(cm_h5_chunk_sink *sink, cm_error *err)
 {
-    switch (sink->spec->layout.index) {
+    switch (sink->spec->index) {
     case CM_H5_INDEX_SINGLE: return cm_h5_index_single(sink, err);
     case CM_H5_INDEX_IMPLICIT: return cm_h5_index_implicit(sink, err);
     case CM_H5_INDEX_FIXED: return cm_h5_index_fixed(sink, err);
@@ -159,8 +159,7 @@ static uint64_t lazy_max_nbytes(const cm_table *base)
 static void lazy_want(const cm_table *base)
 {
     const lazy *t = (const lazy *)base;
-    if (t->spec.layout.index == CM_H5_INDEX_BTREE1 &&
-        !__atomic_load_n(&t->loaded, __ATOMIC_ACQUIRE))
+    if (t->spec.index == CM_H5_INDEX_BTREE1 && !__atomic_load_n(&t->loaded, __ATOMIC_ACQUIRE))
         cm_h5_index_btree1_want(&t->spec);
 }
 
@@ -171,24 +170,27 @@ static void lazy_free(cm_table *base)
         t->loaded->free(t->loaded);
     pthread_mutex_destroy(&t->lock);
     cm_h5_file_unref(t->spec.file);
-    free(t->unknown_name);
     free(t);
 }
 
 int cm_h5_chunks_new(const cm_h5_chunks_spec *spec, cm_table **out, cm_error *err)
 {
-    lazy *t = cm_calloc(1, sizeof *t, err);
+    size_t n = (size_t)spec->nlengths, nbytes = n * sizeof(uint64_t);
+    size_t nname = spec->unknown_name ? strlen(spec->unknown_name) : 0;
+    lazy *t = cm_calloc(1, sizeof *t + 4 * nbytes + nname + 1, err);
     if (!t)
         return CM_ENOMEM;
-    t->unknown_name = cm_strdup(spec->unknown_name ? spec->unknown_name : "", err);
-    if (!t->unknown_name) {
-        free(t);
-        return CM_ENOMEM;
-    }
     t->base = (cm_table){lazy_locate, lazy_free, lazy_max_nbytes, lazy_want};
     t->spec = *spec;
-    t->spec.unknown_name = t->unknown_name;
-    t->spec.layout.data = NULL;
+    t->spec.unknown_name = (char *)(t->lengths + 4 * n);
+    if (nname)
+        memcpy(t->lengths + 4 * n, spec->unknown_name, nname);
+    if (n) {
+        t->spec.shape = memcpy(t->lengths, spec->shape, nbytes);
+        t->spec.outer = memcpy(t->lengths + n, spec->outer, nbytes);
+        t->spec.chunk = memcpy(t->lengths + 2 * n, spec->chunk, nbytes);
+        t->spec.max = memcpy(t->lengths + 3 * n, spec->max, nbytes);
+    }
     cm_h5_file_ref(spec->file);
     pthread_mutex_init(&t->lock, NULL);
     *out = &t->base;

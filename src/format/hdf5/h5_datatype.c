@@ -23,10 +23,14 @@ static int malformed(cm_error *err, const char *what)
 
 static cm_kind integer_kind(uint32_t size, bool is_signed)
 {
-    switch (size) {
+    switch (size) { /* odd sizes become the next larger one, as libhdf5's native types are */
     case 1: return is_signed ? CM_INT8 : CM_UINT8;
     case 2: return is_signed ? CM_INT16 : CM_UINT16;
+    case 3:
     case 4: return is_signed ? CM_INT32 : CM_UINT32;
+    case 5:
+    case 6:
+    case 7:
     case 8: return is_signed ? CM_INT64 : CM_UINT64;
     default: return CM_NONE;
     }
@@ -44,7 +48,7 @@ static int parse_fixed(cm_h5_cursor *c, uint32_t bits, cm_h5_type *t, cm_error *
         t->kind = CM_NONE;
         snprintf(t->why, sizeof t->why, "%u-bit %s at bit %u of %u bytes", precision,
                  t->cls == CM_H5_FIXED ? "integer" : "bitfield", offset, t->size);
-    } else if (precision != 8 * t->size) {
+    } else if (precision != 8 * t->size || cm_dtype_of(t->kind, 0).size != t->size) {
         t->narrow_bits = (uint8_t)precision;
         t->narrow_shift = (uint8_t)offset;
     }

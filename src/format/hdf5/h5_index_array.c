@@ -299,7 +299,7 @@ static int run(cm_h5_chunk_sink *sink, int first, int (*fn)(reading *, cm_error 
     cm_h5_reader_init(&r, spec->file);
     reading x = {.sink = sink,
                  .r = &r,
-                 .header = spec->layout.addr,
+                 .header = spec->addr,
                  .filtered = spec->nfilters > 0,
                  .first = first};
     int rc = fn(&x, err);

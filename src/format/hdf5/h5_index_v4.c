@@ -51,11 +51,10 @@ int cm_h5_chunk_element(cm_h5_chunk_sink *sink, int first, uint64_t number, cm_h
 int cm_h5_index_single(cm_h5_chunk_sink *sink, cm_error *err)
 {
     const cm_h5_chunks_spec *spec = sink->spec;
-    const cm_h5_layout *l = &spec->layout;
     const int64_t origin[CM_MAX_DIMS] = {0};
-    return cm_h5_chunk_add(sink, origin, l->addr,
-                           l->single_filtered ? l->single_nbytes : spec->chunk_nbytes,
-                           l->single_filtered ? l->single_mask : 0, err);
+    return cm_h5_chunk_add(sink, origin, spec->addr,
+                           spec->single_filtered ? spec->single_nbytes : spec->chunk_nbytes,
+                           spec->single_filtered ? spec->single_mask : 0, err);
 }
 
 int cm_h5_index_implicit(cm_h5_chunk_sink *sink, cm_error *err)
@@ -70,7 +69,7 @@ int cm_h5_index_implicit(cm_h5_chunk_sink *sink, cm_error *err)
             if (!cm_mul_u64(number, chunks_along(spec, i), &number) ||
                 !cm_add_u64(number, (uint64_t)coord[i], &number))
                 return cm_error_set(err, CM_EDATA, "grid of chunks is larger than a file can be");
-        if (!cm_mul_u64(number, spec->chunk_nbytes, &at) || !cm_add_u64(at, spec->layout.addr, &at))
+        if (!cm_mul_u64(number, spec->chunk_nbytes, &at) || !cm_add_u64(at, spec->addr, &at))
             return cm_error_set(err, CM_EDATA, "chunks reach beyond any file");
         int rc = cm_h5_chunk_add(sink, coord, at, spec->chunk_nbytes, 0, err);
         if (rc)
@@ -109,7 +108,7 @@ int cm_h5_index_btree2(cm_h5_chunk_sink *sink, cm_error *err)
     const cm_h5_chunks_spec *spec = sink->spec;
     cm_h5_reader r;
     cm_h5_reader_init(&r, spec->file);
-    int rc = cm_h5_btree2_each(&r, spec->layout.addr, spec->nfilters ? 11 : 10, record, sink, err);
+    int rc = cm_h5_btree2_each(&r, spec->addr, spec->nfilters ? 11 : 10, record, sink, err);
     cm_h5_reader_deinit(&r);
     return rc;
 }

@@ -162,6 +162,11 @@ typedef struct cm_h5_scan {
     bool refers;        /* something in the file is a reference: */
     cm_h5_paths *paths; /* then known at the end of the scan */
     bool netcdf;        /* netCDF-4 wrote the file */
+    /* Of the variable made last: its filters' dataset (NULL: no filters), codecs and their text
+     * (NULL before somebody asks). Owned but for the first. */
+    const cm_h5_dataset *filtered;
+    cm_chain *chain;
+    char *chain_text;
 } cm_h5_scan;
 
 /* Read the whole tree. Objects that cannot be read are datasets with a problem; only I/O errors,
@@ -319,12 +324,17 @@ typedef struct cm_h5_chunks_spec {
     int ndim;         /* axes of the table */
     int index_ndim;   /* axes of the file's index: one more for char arrays, with one chunk along it
                        */
-    int64_t shape[CM_MAX_DIMS]; /* the dataset's own extent: chunks wholly outside do not count */
-    int64_t outer[CM_MAX_DIMS]; /* ndim lengths that will be asked for, at least shape's */
-    uint64_t max[CM_MAX_DIMS];  /* maximal extent; UINT64_MAX: unlimited */
-    int64_t chunk[CM_MAX_DIMS];
-    cm_h5_layout layout;
+    int nlengths;     /* of each of these, at least as many as axes of either; copied: */
+    const int64_t *shape; /* the dataset's own extent: chunks wholly outside do not count */
+    const int64_t *outer; /* ndim lengths that will be asked for, at least shape's */
+    const int64_t *chunk;
+    const uint64_t *max;   /* maximal extent; UINT64_MAX: unlimited */
     uint64_t chunk_nbytes; /* decoded */
+    uint64_t addr;         /* of the index; what follows is as in cm_h5_layout */
+    uint64_t single_nbytes;
+    uint32_t single_mask;
+    uint8_t index;
+    bool single_filtered, edges_unfiltered;
     int nfilters;
     uint32_t unknown;         /* bit i: filter i is not known and must be skipped by every chunk */
     const char *unknown_name; /* of the first of those; copied */

@@ -82,6 +82,7 @@ bool cm_h5_moves_plain(const cm_h5_moves *m)
 cm_h5_narrow cm_h5_narrow_of(const cm_h5_type *t)
 {
     return (cm_h5_narrow){.size = t->size,
+                          .out = cm_dtype_of(t->kind, 0).size,
                           .bits = t->narrow_bits,
                           .shift = t->narrow_shift,
                           .is_signed = !cm_kind_is_unsigned(t->kind),
@@ -315,11 +316,11 @@ void cm_h5_widen(const cm_h5_narrow *u, const uint8_t *stored, uint8_t *cell)
     const uint8_t v8 = (uint8_t)v;
     const uint16_t v16 = (uint16_t)v;
     const uint32_t v32 = (uint32_t)v;
-    const void *native = u->size == 1   ? (const void *)&v8
-                         : u->size == 2 ? &v16
-                         : u->size == 4 ? (const void *)&v32
-                                        : &v;
-    memcpy(cell, native, u->size);
+    const void *native = u->out == 1   ? (const void *)&v8
+                         : u->out == 2 ? &v16
+                         : u->out == 4 ? (const void *)&v32
+                                       : &v;
+    memcpy(cell, native, u->out);
 }
 
 /* The cells of one member of one record. */

@@ -29,9 +29,10 @@ int cm_h5_moves_run(const cm_h5_moves *m, const uint8_t *stored, void *dst, size
 /* The dtype of an opaque type: h5py's times, else raw bytes. */
 cm_dtype cm_h5_opaque_dtype(const cm_h5_type *t, bool *big_endian);
 
-/* One cell of an integer that does not fill its bytes, as a native integer of size bytes. */
+/* One cell of an integer that does not fill its bytes, or has 3, 5, 6 or 7 of them, as a native
+ * integer of `out` bytes. */
 typedef struct cm_h5_narrow {
-    uint32_t size;
+    uint32_t size, out;
     uint8_t bits, shift;
     bool is_signed, big_endian;
 } cm_h5_narrow;

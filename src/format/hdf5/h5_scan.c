@@ -585,6 +585,8 @@ void cm_h5_scan_deinit(cm_h5_scan *s)
     cm_h5_header_deinit(&s->header);
     free(s->found.items);
     cm_h5_paths_unref(s->paths);
+    cm_chain_unref(s->chain);
+    free(s->chain_text);
     cm_h5_map_deinit(&s->groups);
     cm_h5_map_deinit(&s->names);
     cm_h5_reader_deinit(&s->reader);

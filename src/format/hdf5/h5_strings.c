@@ -179,7 +179,7 @@ int cm_h5_unpack(cm_array *leaf, const void *stored, void *dst, int64_t n, cm_ar
     case CM_H5_CELLS_NARROW:
         for (int64_t i = 0; i < n; i++)
             cm_h5_widen(&u->narrow, (const uint8_t *)stored + i * u->size,
-                        (uint8_t *)dst + i * u->size);
+                        (uint8_t *)dst + i * u->narrow.out);
         return 0;
     case CM_H5_CELLS_RECORD: return cm_h5_moves_run(u->moves, stored, dst, (size_t)n, err);
     case CM_H5_CELLS_SEQUENCE: return unpack_variable(u, stored, dst, n, arena, err);

@@ -83,17 +83,19 @@ static int add_item(cm_h5_scan *s, cm_h5_dataset *d, const char *name, cm_json *
 int cm_h5_native_cells(cm_h5_scan *s, const cm_h5_type *t, const uint8_t *p, size_t n,
                        const uint8_t **out, cm_error *err)
 {
-    uint8_t *copy = cm_h5_alloc(&s->arena, n * t->size, err);
+    cm_h5_narrow u = cm_h5_narrow_of(t);
+    uint32_t size = t->narrow_bits ? u.out : t->size;
+    uint8_t *copy = cm_h5_alloc(&s->arena, n * size, err);
     if (!copy)
         return CM_ENOMEM;
-    memcpy(copy, p, n * t->size);
     *out = copy;
-    cm_h5_narrow u = cm_h5_narrow_of(t);
+    if (!t->narrow_bits)
+        memcpy(copy, p, n * size);
     for (size_t i = 0; t->narrow_bits && i < n; i++)
-        cm_h5_widen(&u, p + i * t->size, copy + i * t->size);
+        cm_h5_widen(&u, p + i * t->size, copy + i * size);
     bool host_big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-    if (!t->narrow_bits && t->size > 1 && t->big_endian != host_big)
-        cm_swap_bytes(copy, n * t->size, t->size);
+    if (!t->narrow_bits && size > 1 && t->big_endian != host_big)
+        cm_swap_bytes(copy, n * size, size);
     return 0;
 }
 

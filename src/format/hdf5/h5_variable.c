@@ -375,7 +375,18 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
     cm_h5_chunks_spec spec = {.file = m->s->file,
                               .ndim = m->ndim,
                               .index_ndim = d->space.ndim - d->inner_ndim,
-                              .layout = d->layout,
+                              .nlengths = d->space.ndim,
+                              .shape = (const int64_t *)d->space.dims,
+                              .outer = m->whole,
+                              .chunk = (const int64_t *)d->layout.chunk,
+                              .max = d->space.max,
+                              .chunk_nbytes = d->type.size,
+                              .addr = d->layout.addr,
+                              .single_nbytes = d->layout.single_nbytes,
+                              .single_mask = d->layout.single_mask,
+                              .index = d->layout.index,
+                              .single_filtered = d->layout.single_filtered,
+                              .edges_unfiltered = d->layout.edges_unfiltered,
                               .nfilters = d->nfilters,
                               .unknown_name = name};
     bool optional = true;
@@ -387,15 +398,9 @@ static int chunked_table(maker *m, cm_table **out, cm_error *err)
         }
     if (spec.unknown && !optional)
         return cm_error_set(err, CM_EUNSUP, "uses %s", name);
-    memcpy(spec.outer, m->whole, sizeof spec.outer);
-    spec.chunk_nbytes = d->type.size;
-    for (int i = 0; i < d->space.ndim; i++) {
-        spec.shape[i] = (int64_t)d->space.dims[i];
-        spec.max[i] = d->space.max[i];
-        spec.chunk[i] = (int64_t)d->layout.chunk[i];
+    for (int i = 0; i < d->space.ndim; i++)
         if (!cm_mul_u64(spec.chunk_nbytes, d->layout.chunk[i], &spec.chunk_nbytes))
             return cm_error_set(err, CM_EDATA, "a chunk is larger than a file can be");
-    }
     int rc = cm_h5_chunks_new(&spec, out, err);
     /* Unknown filters that every chunk has skipped do not matter; to know, the index is read. */
     if (rc == 0 && spec.unknown) {
@@ -421,6 +426,56 @@ static int append_filters(const maker *m, cm_chain *chain, cm_error *err)
     }
     return rc ? rc
               : cm_h5_filters_note(m->d->filters, m->d->nfilters, m->d->stored_size, chain, err);
+}
+
+static bool same_filters(const cm_h5_dataset *a, const cm_h5_dataset *b)
+{
+    if (a->nfilters != b->nfilters || a->stored_size != b->stored_size)
+        return false;
+    for (int i = 0; i < a->nfilters; i++) {
+        const cm_h5_filter *x = &a->filters[i], *y = &b->filters[i];
+        if (x->id != y->id || x->flags != y->flags || x->nvalues != y->nvalues ||
+            (x->nvalues && memcmp(x->raw, y->raw, 4 * (size_t)x->nvalues) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* The codecs of its cells. Most variables of a file are stored as the one before: they share a
+ * chain. */
+static int make_chain(const maker *m, cm_chain **out, cm_error *err)
+{
+    cm_h5_scan *s = m->s;
+    const cm_chain *last = s->chain;
+    bool chunked = m->d->layout.cls == CM_H5_CHUNKED && !m->d->space.null;
+    const cm_h5_dataset *filtered = chunked && m->d->nfilters ? m->d : NULL;
+    cm_array_codec a2b = m->unpacks ? CM_A2B_CUSTOM : CM_A2B_BYTES;
+    bool big = m->big_endian && !m->unpacks;
+    if (last && last->a2b == a2b && last->big_endian == big && last->ndim == m->ndim &&
+        cm_dtype_equal(last->dtype, m->stored) && !filtered == !s->filtered &&
+        (!filtered || same_filters(filtered, s->filtered)) &&
+        (m->ndim == 0 || memcmp(last->shape, m->chunk, (size_t)m->ndim * sizeof *m->chunk) == 0)) {
+        *out = cm_chain_ref(s->chain);
+        return 0;
+    }
+    int rc = cm_chain_new(m->stored, m->ndim, m->chunk, out, err);
+    if (rc)
+        return rc;
+    if (m->unpacks)
+        (*out)->a2b = CM_A2B_CUSTOM;
+    (*out)->big_endian = big;
+    rc = filtered ? append_filters(m, *out, err) : 0;
+    if (rc) {
+        cm_chain_unref(*out);
+        *out = NULL;
+        return rc;
+    }
+    cm_chain_unref(s->chain);
+    free(s->chain_text);
+    s->chain = cm_chain_ref(*out);
+    s->chain_text = NULL;
+    s->filtered = filtered;
+    return 0;
 }
 
 static int choose_table(maker *m, cm_table **out, cm_error *err)
@@ -449,17 +504,16 @@ static int choose_table(maker *m, cm_table **out, cm_error *err)
 
 /* ---- array ----------------------------------------------------------------------------------- */
 
-static int describe_storage(maker *m, const cm_chain *chain, cm_error *err)
+static int describe_storage(maker *m, cm_error *err)
 {
-    char name[96], *codecs = cm_chain_text(chain, err);
+    char name[96];
+    cm_h5_scan *s = m->s;
     bool chunked = m->d->layout.cls == CM_H5_CHUNKED && !m->d->space.null;
-    int rc = codecs
-                 ? cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, codecs,
-                                           cm_h5_type_name(&m->d->type, name, sizeof name),
-                                           !chunked && !m->unpacks, err)
-                 : CM_ENOMEM;
-    free(codecs);
-    return rc;
+    if (!s->chain_text && !(s->chain_text = cm_chain_text(s->chain, err)))
+        return CM_ENOMEM;
+    return cm_variable_set_storage(m->v, m->ndim, chunked ? m->chunk : NULL, NULL, s->chain_text,
+                                   cm_h5_type_name(&m->d->type, name, sizeof name),
+                                   !chunked && !m->unpacks, err);
 }
 
 /* The axes of a source of a virtual dataset become those of that dataset. */
@@ -502,18 +556,12 @@ static int make_chunked(maker *m, cm_array **out, cm_error *err)
     if (m->from)
         rc = lift(m, &table, err);
     if (rc == 0)
-        rc = cm_chain_new(m->stored, m->ndim, m->chunk, &chain, err);
-    if (rc == 0 && m->unpacks)
-        chain->a2b = CM_A2B_CUSTOM;
-    else if (rc == 0)
-        chain->big_endian = m->big_endian;
-    if (rc == 0 && d->layout.cls == CM_H5_CHUNKED && !d->space.null)
-        rc = append_filters(m, chain, err);
+        rc = make_chain(m, &chain, err);
     cm_h5_unpacker *unpacker = NULL;
     if (rc == 0 && m->unpacks)
         rc = cm_h5_unpacker_new(&m->unpacker, &unpacker, err);
     if (rc == 0 && m->v)
-        rc = describe_storage(m, chain, err);
+        rc = describe_storage(m, err);
     if (rc) {
         table->free(table);
         cm_chain_unref(chain);

@@ -123,12 +123,13 @@ static void follow(cm_h5_reader *r, const item *x, const uint8_t *p, size_t n, r
 
 int cm_h5_warm(cm_h5_reader *r, const uint64_t *headers, size_t n, cm_error *err)
 {
-    round *rounds = n < 2 ? NULL : cm_calloc(2, sizeof *rounds, err);
-    uint64_t *addrs = rounds ? cm_calloc(MAX_ITEMS, 2 * sizeof *addrs, err) : NULL;
+    round *rounds = n < 2 ? NULL : cm_realloc(NULL, 2, sizeof *rounds, err);
+    uint64_t *addrs = rounds ? cm_realloc(NULL, MAX_ITEMS, 2 * sizeof *addrs, err) : NULL;
     int rc = n < 2 || addrs ? 0 : CM_ENOMEM;
     if (n < 2 || rc)
         goto out;
     round *now = &rounds[0], *next = &rounds[1];
+    now->n = now->nbytes = 0; /* the items, 200 KB, are not zeroed */
     for (size_t i = 0; i < n; i++)
         want(now, HEADER, false, headers[i], HEADER_SPAN);
     for (int k = 0; rc == 0 && k < MAX_ROUNDS && now->n; k++) {

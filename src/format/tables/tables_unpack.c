@@ -26,7 +26,7 @@ static int reason(const cm_wire_in *r, cm_error *err)
     return r->bad ? malformed(err) : cm_error_set(err, CM_ENOMEM, "out of memory");
 }
 
-static int take_attributes(cm_tables_unpacker *u, cm_attributes *list, cm_json_doc *doc,
+static int take_attributes(cm_tables_unpacker *u, cm_attributes *list, cm_dataset *ds,
                            cm_error *err)
 {
     cm_wire_in *r = &u->r;
@@ -43,10 +43,10 @@ static int take_attributes(cm_tables_unpacker *u, cm_attributes *list, cm_json_d
             cm_record_unref(record);
             ret = malformed(err);
         }
-        if (ret == 0 && !(value = cm_json_wire_take(r, doc)))
+        if (ret == 0 && !(value = cm_json_wire_take(r, ds->doc)))
             ret = reason(r, err);
         if (ret == 0)
-            ret = cm_attributes_set(list, name, value, dtype, err);
+            ret = cm_attributes_set(list, ds->tree, name, value, dtype, err);
         free(name);
         if (ret)
             return ret;
@@ -126,11 +126,12 @@ static int take_variable(cm_tables_unpacker *u, cm_group *g, cm_error *err)
         v->shape[i] = (int64_t)cm_wire_upto(r, INT64_MAX);
         if (!cm_wire_upto(r, 1))
             continue;
-        v->dimensions[i] = cm_wire_string(r, err);
-        ret = v->dimensions[i] ? 0 : reason(r, err);
+        char *dimension = cm_wire_string(r, err);
+        ret = dimension ? cm_variable_set_dimension(v, i, dimension, err) : reason(r, err);
+        free(dimension);
     }
     if (ret == 0)
-        ret = take_attributes(u, &v->attributes, g->dataset->doc, err);
+        ret = take_attributes(u, &v->attributes, g->dataset, err);
     if (ret == 0)
         ret = take_storage(u, v, err);
     if (ret)
@@ -156,7 +157,7 @@ static int take_group(cm_tables_unpacker *u, cm_group *g, int depth, cm_error *e
     cm_wire_in *r = &u->r;
     if (depth > MOST_DEPTH)
         return malformed(err);
-    int ret = take_attributes(u, &g->attributes, g->dataset->doc, err);
+    int ret = take_attributes(u, &g->attributes, g->dataset, err);
     size_t n = ret ? 0 : cm_wire_count(r, 3);
     for (size_t i = 0; i < n && ret == 0; i++) {
         char *name = cm_wire_string(r, err);
