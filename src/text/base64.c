@@ -58,9 +58,11 @@ static bool decode_groups(const uint8_t *p, size_t ngroups, uint8_t *out, const 
 bool cm_base64_decode_size(const char *s, size_t n, size_t *nbytes)
 {
     *nbytes = n / 4 * 3;
+    if (n % 4)
+        return false;
     if (n && s[n - 1] == '=')
         *nbytes -= s[n - 2] == '=' ? 2 : 1;
-    return n % 4 == 0;
+    return true;
 }
 
 bool cm_base64_decode(const char *s, size_t n, void *out, size_t *nbytes)
