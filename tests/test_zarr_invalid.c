@@ -351,6 +351,24 @@ static void v2_members(void)
     check(good_v2, "a/.zarray", allowed, sizeof allowed / sizeof allowed[0], root_v2, 1);
 }
 
+/* Text that a cell has no room for: zarr-python cuts it, which nothing says. */
+static void v2_long_fills(void)
+{
+    static const bad wide[] = {{"\"\"", "\"\u00e4\u00f6\u00fc\"", 0, ""},
+                               {"\"\"", "\"abc\"", 0, ""},
+                               {"\"\"", "\"abcd\"", CM_EDATA, "longer than a cell of <U3"},
+                               {"\"\"", "\"\u00e4\u00f6\u00fcx\"", CM_EDATA, "longer"}};
+    static const bad narrow[] = {{"\"\"", "\"YWJj\"", 0, ""},
+                                 {"\"\"", "\"YWJjZA==\"", CM_EDATA, "longer than a cell of |S3"}};
+    char *text = replaced(good_v2, "1.5", "\"\""), *u = replaced(text, "<f4", "<U3"),
+         *s = replaced(text, "<f4", "|S3");
+    check(u, "a/.zarray", wide, sizeof wide / sizeof wide[0], root_v2, 1);
+    check(s, "a/.zarray", narrow, sizeof narrow / sizeof narrow[0], root_v2, 1);
+    free(text);
+    free(u);
+    free(s);
+}
+
 /* ---- whole stores ---------------------------------------------------------------------------- */
 
 typedef struct bad_store {
@@ -449,6 +467,7 @@ int main(void)
     TAP_RUN(v3_fill_types);
     TAP_RUN(v3_allowed);
     TAP_RUN(v2_members);
+    TAP_RUN(v2_long_fills);
     TAP_RUN(stores);
     TAP_RUN(too_deep);
     cm_context_free(ctx);

@@ -46,14 +46,32 @@ int cm_zarr_chunk_parse(const cm_json *v, const char *member, cm_zarr_meta *m, c
     return 0;
 }
 
+/* Text that is longer than a cell: zarr-python cuts it, others may not. */
+static int check_text(const cm_zarr_meta *m, cm_error *err)
+{
+    const cm_string *s = &m->cell.string;
+    size_t n = s->nbytes, room = m->type.width;
+    if (m->type.cells == CM_ZARR_UTF32) {
+        room /= 4;
+        for (size_t i = 0; i < s->nbytes; i++)
+            n -= ((unsigned char)s->data[i] & 0xc0) == 0x80; /* not a character's first byte */
+    } else if (m->type.cells != CM_ZARR_BYTES) {
+        return 0;
+    }
+    return n <= room ? 0
+                     : cm_error_set(err, CM_EDATA, "\"fill_value\" is longer than a cell of %s",
+                                    m->type.text);
+}
+
 int cm_zarr_meta_fill(const cm_json *v, int format, cm_zarr_meta *m, cm_error *err)
 {
     m->fill = v;
     if (m->type.cells != CM_ZARR_BYTES && cm_zarr_fill_is_other(m->type.dtype))
         return cm_zarr_fill_parse_other(v, m->type.dtype, format, &m->cell_other, err);
-    return m->type.cells == CM_ZARR_BYTES
-               ? cm_zarr_fill_parse_bytes(v, &m->cell, &m->cell_text, err)
-               : cm_zarr_fill_parse(v, m->type.dtype, format, &m->cell, err);
+    int r = m->type.cells == CM_ZARR_BYTES
+                ? cm_zarr_fill_parse_bytes(v, &m->cell, &m->cell_text, err)
+                : cm_zarr_fill_parse(v, m->type.dtype, format, &m->cell, err);
+    return r ? r : check_text(m, err);
 }
 
 void cm_zarr_meta_deinit(cm_zarr_meta *m)
