@@ -8,13 +8,13 @@
  * Each step may fail without harm: until the commit's rename nobody can see the target, and
  * cm_save_free removes what was written.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "save/save_private.h"
+#include "save/void_fill.h"
 
 void cm_save_options_init(cm_save_options *options)
 {
@@ -38,50 +38,6 @@ static void load_tables(const cm_group *g)
         load_tables(g->groups[i]);
 }
 
-/* `_FillValue` says which cells are missing. Some files have one that no cell can be: NaN on packed
- * integers, text on numbers. It has no effect there, but xarray refuses a whole store for it, and
- * Zarr v2 cannot hold it. */
-static bool can_be_cell(cm_dtype dtype, const cm_json *value)
-{
-    double number;
-    if (cm_json_is(value, CM_JSON_ARRAY) && cm_json_count(value) == 1)
-        value = cm_json_at(value, 0);
-    if (!cm_kind_is_integer(dtype.kind) && !cm_kind_is_float(dtype.kind))
-        return true;
-    if (!cm_json_is(value, CM_JSON_NUMBER) || !cm_json_double(value, &number))
-        return false;
-    if (cm_kind_is_float(dtype.kind))
-        return true;
-    bool is_unsigned = cm_kind_is_unsigned(dtype.kind);
-    double end = ldexp(1, 8 * (int)dtype.size - !is_unsigned); /* 2^64 - 1 rounds to 2^64 */
-    return number == floor(number) && (dtype.size == 8 ? number <= end : number < end) &&
-           number >= (is_unsigned ? 0 : -end);
-}
-
-/* v's attributes without a `_FillValue` that means nothing; *copy: the list when one is left out,
- * freed by the caller. */
-static int choose_attributes(cm_save *save, const cm_variable *v, cm_zarr_array_spec *spec,
-                             cm_attribute **copy, cm_error *err)
-{
-    size_t n = v->attributes.count, at = 0;
-    spec->attributes = v->attributes.items;
-    spec->nattributes = n;
-    while (at < n && strcmp(spec->attributes[at].name, "_FillValue") != 0)
-        at++;
-    if (at == n || can_be_cell(spec->dtype, spec->attributes[at].value))
-        return 0;
-    *copy = cm_calloc(n, sizeof **copy, err);
-    if (!*copy)
-        return CM_ENOMEM;
-    memcpy(*copy, spec->attributes, at * sizeof **copy);
-    memcpy(*copy + at, spec->attributes + at + 1, (n - at - 1) * sizeof **copy);
-    spec->attributes = *copy;
-    spec->nattributes = n - 1;
-    char name[CM_DTYPE_NAME];
-    return cm_save_warn(save, err, "%s: its _FillValue is no %s value, so no cell has it; left out",
-                        v->path, cm_dtype_name(spec->dtype, name, sizeof name));
-}
-
 static int add_array(cm_save *save, cm_part *p, cm_error *err)
 {
     cm_variable *v = p->variable;
@@ -96,8 +52,15 @@ static int add_array(cm_save *save, cm_part *p, cm_error *err)
                                .grid = p->layout.grid,
                                .fill = zarr3 || p->dtype.kind >= CM_BYTES ? cm_array_fill(p->source)
                                                                           : NULL,
-                               .dimensions = (const char *const *)v->dimensions};
-    int r = choose_attributes(save, v, &spec, &copy, err);
+                               .dimensions = (const char *const *)v->dimensions,
+                               .attributes = v->attributes.items,
+                               .nattributes = v->attributes.count};
+    int r = cm_leave_out_void_fill(&spec, &copy, err);
+    if (!r && copy) {
+        char line[CM_VOID_FILL_LINE];
+        cm_void_fill_line(&spec, line, sizeof line);
+        r = cm_save_warn(save, err, "%s", line);
+    }
     if (!r)
         r = cm_zarr_writer_add_array(save->writer, &spec, &p->target, err);
     free(copy);

@@ -135,8 +135,8 @@ void cm_virtual_part_deinit(cm_virtual *v, cm_virtual_part *p);
 int cm_virtual_chunk_rows(cm_virtual_part *p, cm_error *err);
 const int64_t *cm_segment_strides(const cm_segment *s, uint64_t *offset, uint64_t *limit);
 
-/* How the variable is described, once it is settled. Borrows of the part. */
-cm_zarr_array_spec cm_virtual_spec(const cm_virtual_part *p);
+/* A settled variable into v->writer; what is left out of its attributes is noted. */
+int cm_virtual_declare(cm_virtual *v, cm_virtual_part *p, cm_error *err);
 
 /* virtual_model.c: choose chunk and chain that most cells have, say which segments fit. */
 int cm_virtual_model(cm_virtual *v, cm_virtual_part *p, cm_error *err);

@@ -13,12 +13,11 @@
 
 static int describe(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 {
-    cm_zarr_array_spec spec = cm_virtual_spec(p);
     int rc = cm_store_new_memory(v->ctx, &v->memory, err);
     if (rc == 0)
         rc = cm_zarr_writer_new(v->memory, "", 2, &v->writer, err);
     if (rc == 0)
-        rc = cm_zarr_writer_add_array(v->writer, &spec, &p->target, err);
+        rc = cm_virtual_declare(v, p, err);
     return rc;
 }
 

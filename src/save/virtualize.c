@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "format/recognise.h"
 #include "save/virtual.h"
+#include "save/void_fill.h"
 
 void cm_virtualize_options_init(cm_virtualize_options *options)
 {
@@ -93,17 +94,29 @@ static int add_groups(cm_virtual *v, const cm_group *g, cm_error *err)
     return r;
 }
 
-cm_zarr_array_spec cm_virtual_spec(const cm_virtual_part *p)
+int cm_virtual_declare(cm_virtual *v, cm_virtual_part *p, cm_error *err)
 {
     const cm_variable *var = p->variable;
-    return (cm_zarr_array_spec){.path = var->path,
-                                .dtype = var->array->dtype,
-                                .ndim = p->ndim,
-                                .shape = p->shape,
-                                .chain = p->chain,
-                                .dimensions = (const char *const *)var->dimensions,
-                                .attributes = var->attributes.items,
-                                .nattributes = var->attributes.count};
+    const cm_virtual_options_note *note = v->options ? &v->options->note : NULL;
+    cm_attribute *copy = NULL;
+    cm_zarr_array_spec spec = {.path = var->path,
+                               .dtype = var->array->dtype,
+                               .ndim = p->ndim,
+                               .shape = p->shape,
+                               .chain = p->chain,
+                               .dimensions = (const char *const *)var->dimensions,
+                               .attributes = var->attributes.items,
+                               .nattributes = var->attributes.count};
+    int r = cm_leave_out_void_fill(&spec, &copy, err);
+    if (r == 0 && copy && note && note->fn) {
+        char line[CM_VOID_FILL_LINE];
+        cm_void_fill_line(&spec, line, sizeof line);
+        note->fn(note->user, line);
+    }
+    if (r == 0)
+        r = cm_zarr_writer_add_array(v->writer, &spec, &p->target, err);
+    free(copy);
+    return r;
 }
 
 static int describe(cm_virtual *v, cm_error *err)
@@ -116,8 +129,7 @@ static int describe(cm_virtual *v, cm_error *err)
     for (size_t i = 0; i < v->nparts && r == 0; i++) {
         cm_virtual_part *p = &v->parts[i];
         const cm_variable *var = p->variable;
-        cm_zarr_array_spec spec = cm_virtual_spec(p);
-        r = cm_zarr_writer_add_array(v->writer, &spec, &p->target, err);
+        r = cm_virtual_declare(v, p, err);
         if (r) {
             cm_error_variable(err, var->path);
             cm_error_object(err, p->nsegments ? p->segments[0].leaf->label : v->source->uri);

@@ -219,6 +219,32 @@ def test_differing_fill_values(tmp_path, run):
     refused(files, tmp_path, run, "k1.nc", "/v", "_FillValue")
 
 
+def test_fill_value_that_no_cell_has(tmp_path, ok, run):
+    """A _FillValue outside the type: Zarr v2 cannot hold it and it marks no cell. Left out, and said."""
+    files = [tmp_path / "a.nc", tmp_path / "b.nc"]
+    for i, path in enumerate(files):
+        with h5py.File(path, "w") as h:
+            h["time"] = np.arange(2.0) + 2 * i
+            h["time"].make_scale("time")
+            for name, dtype, void in ("v", "<i2", np.nan), ("w", "<u4", 0.5), ("x", "<i4", -7):
+                d = h.create_dataset(name, (2, 9), dtype, data=np.arange(18).reshape(2, 9) + 18 * i)
+                d.attrs["_FillValue"] = void
+                d.attrs["units"] = "m"
+                d.dims[0].attach_scale(h["time"])
+    for form in FORMS:
+        done = run("virtualize", *files, tmp_path / form, "--concat", "time")
+        assert done.code == 0, done.err
+        for name, dtype in ("v", "int16"), ("w", "uint32"):
+            assert f"/{name}: its _FillValue is no {dtype} value" in done.err
+        assert "/x" not in done.err
+        ok("diff", *files, tmp_path / form, "--vars", "v,w,x")
+        got = raw(tmp_path / form, form)
+        for name in "vwx":
+            assert np.array_equal(got[name].values, np.arange(36).reshape(4, 9)), name
+            assert got[name].attrs["units"] == "m"
+    ok("survey", *files)
+
+
 def test_filter_mask(tmp_path, ok, run):
     path = str(tmp_path / "m.h5")
     with h5py.File(path, "w") as h:
