@@ -32,15 +32,10 @@ typedef struct growing {
     bool grows[CM_MAX_DIMS];
 } growing;
 
-static bool is_open(const cm_h5_run *r)
-{
-    return r->count == CM_H5_OPEN || r->block == CM_H5_OPEN;
-}
-
 static int open_axis(const cm_h5_slab *slab)
 {
     for (int i = 0; i < slab->ndim; i++)
-        if (is_open(&slab->axis[i]))
+        if (cm_h5_run_is_open(&slab->axis[i]))
             return i;
     return -1;
 }

@@ -180,10 +180,12 @@ static int hyperslab(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, cm_e
         return CM_ENOMEM;
     if (version == 1 || !(flags & 1))
         return listed_blocks(c, width, cm_h5_uint(c, width), arena, slab, err);
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < slab->ndim; i++)
+    int rc = 0, nopen = 0;
+    for (int i = 0; rc == 0 && i < slab->ndim; i++) {
         rc = regular_axis(c, width, &slab->axis[i], err);
-    return rc;
+        nopen += rc == 0 && cm_h5_run_is_open(&slab->axis[i]);
+    }
+    return nopen > 1 ? malformed(err) : rc; /* one axis without an end is all that HDF5 has */
 }
 
 static int selection(cm_h5_cursor *c, cm_h5_arena *arena, cm_h5_slab *slab, bool *none,
@@ -290,12 +292,12 @@ static int complete(const cm_h5_space *space, cm_h5_arena *arena, cm_h5_mapping 
     return 0;
 }
 
-static bool is_open(const cm_h5_slab *slab)
+static bool grows(const cm_h5_slab *slab)
 {
     if (slab->nblocks)
         return false;
     for (int i = 0; i < slab->ndim; i++)
-        if (slab->axis[i].count == CM_H5_OPEN || slab->axis[i].block == CM_H5_OPEN)
+        if (cm_h5_run_is_open(&slab->axis[i]))
             return true;
     return false;
 }
@@ -328,7 +330,7 @@ int cm_h5_mappings_parse(cm_h5_scan *s, cm_h5_dataset *d, const uint8_t *data, s
         if (rc)
             return rc;
         d->nmappings = (size_t)i + 1;
-        d->grows = d->grows || m->counted || is_open(&m->here) || is_open(&m->there);
+        d->grows = d->grows || m->counted || grows(&m->here) || grows(&m->there);
     }
     for (uint64_t i = 0; i < n; i++) { /* later ones may name the names of these */
         cm_h5_mapping *m = &d->mappings[i];

@@ -11,8 +11,14 @@ typedef struct cm_h5_run {
     int64_t start, stride, count, block;
 } cm_h5_run;
 
-/* A selection: the product of its axes. ndim 0: not given, everything. While nblocks is not 0: all
- * cells of so many blocks, ndim axes each; cm_h5_unions_cut makes products of these. */
+static inline bool cm_h5_run_is_open(const cm_h5_run *r)
+{
+    return r->count == CM_H5_OPEN || r->block == CM_H5_OPEN;
+}
+
+/* A selection: the product of its axes, one of them open at most. ndim 0: not given, everything.
+ * While nblocks is not 0: all cells of so many blocks, ndim axes each; cm_h5_unions_cut makes
+ * products of these. */
 typedef struct cm_h5_slab {
     int ndim;
     cm_h5_run *axis;
