@@ -228,7 +228,7 @@ static int put_metadata(gather *g, cm_error *err)
 {
     cm_json_doc *doc = NULL;
     char *text = NULL;
-    size_t nbytes;
+    size_t nbytes = 0;
     int r = cm_virtual_metadata(g->v, &doc, err);
     cm_json *root = cm_json_doc_root(doc), *sources = r ? NULL : cm_virtual_sources(g->v, doc);
     if (r == 0 && sources && g->before)
