@@ -38,7 +38,8 @@ def lenient_check(good, what):
 
 
 class Attributes:
-    """h5py takes the bytes of a big-endian sequence for native ones; in arrays of them json_cell swaps them."""
+    """h5py takes the bytes of big-endian sequences for native ones; json_cell swaps those in arrays of one cell or of
+    several axes."""
 
     def __init__(self, real):
         self.real, self.get_id = real, real.get_id
@@ -49,8 +50,13 @@ class Attributes:
     def __getitem__(self, name):
         a, v = self.get_id(name), self.real[name]
         base = h5py.check_vlen_dtype(a.dtype)
-        swap = isinstance(base, np.dtype) and base.kind != "O" and a.shape == () and isinstance(v, np.ndarray)
-        return in_order(v, base) if swap else v
+        if not isinstance(base, np.dtype) or base.kind == "O" or len(a.shape) > 1 or not isinstance(v, np.ndarray):
+            return v
+        if a.shape == ():
+            return in_order(v, base)
+        for i, x in enumerate(v if len(v) > 1 else []):
+            v[i] = in_order(x, base)
+        return v
 
 
 def compare_chunks(key, path, d, got):

@@ -166,7 +166,8 @@ def write_netcdf(path, o, first):
             chunk = np.zeros(o["chunk"], d.dtype)
             part = values(o, first)[tuple(slice(0, c) for c in o["chunk"])]
             chunk[tuple(slice(0, n) for n in part.shape)] = part
-            d.id.write_direct_chunk((0, 0, 0), chunk.tobytes(), filter_mask=7)
+            if d.id.get_chunk_info_by_coord((0, 0, 0)).size != chunk.nbytes:  # else libhdf5 keeps the old mask
+                d.id.write_direct_chunk((0, 0, 0), chunk.tobytes(), filter_mask=7)
     return str(path)
 
 
