@@ -16,6 +16,7 @@
 #include "faults.h"
 #include "scratch.h"
 #include "store/store.h"
+#include "store_put.h"
 #include "tap.h"
 #include "verify/diff_array.h"
 
@@ -50,17 +51,6 @@ static char *path_of(const char *name, char *path)
 {
     snprintf(path, 512, "%s/%s", root, name);
     return path;
-}
-
-static void put(cm_store *s, const char *key, const void *data, size_t nbytes)
-{
-    cm_error err = {0};
-    TAP_CALL(s->vt->put(s, key, &(cm_iov){data, nbytes}, 1, 0, &err), &err);
-}
-
-static void put_text(cm_store *s, const char *key, const char *text)
-{
-    put(s, key, text, strlen(text));
 }
 
 #define ARRAY(type, chunk, codec)                                                                  \

@@ -6,6 +6,7 @@
 #include "faults.h"
 #include "format/format.h"
 #include "nc3_writer.h"
+#include "store_put.h"
 #include "tap.h"
 
 static cm_context *ctx;
@@ -28,12 +29,6 @@ static int64_t units(const plan *p, int k)
 static int64_t shards(const plan *p, int k)
 {
     return cm_ceil_div(p->shape[k], p->unit[k] * p->per[k]);
-}
-
-static void put(cm_store *s, const char *key, const void *data, size_t n)
-{
-    cm_error err = {0};
-    TAP_CALL(s->vt->put(s, key, &(cm_iov){data, n}, 1, 0, &err), &err);
 }
 
 static void put_metadata(cm_store *s, const plan *p)

@@ -20,6 +20,7 @@
 #include "faults.h"
 #include "scratch.h"
 #include "store/local.h"
+#include "store_put.h"
 #include "tap.h"
 
 enum { ROWS = 4, NARROW = 5, WIDE = 36000, MOST = 4 };
@@ -74,17 +75,6 @@ static char *path_of(const char *name, char *path)
 static int32_t cell(int file, int y, int x)
 {
     return file * 1000000 + y * 100000 + x;
-}
-
-static void put(cm_store *s, const char *key, const void *data, size_t nbytes)
-{
-    cm_error err = {0};
-    TAP_CALL(s->vt->put(s, key, &(cm_iov){data, nbytes}, 1, 0, &err), &err);
-}
-
-static void put_text(cm_store *s, const char *key, const char *text)
-{
-    put(s, key, text, strlen(text));
 }
 
 #define ARRAY(shape, chunks, names)                                                                \

@@ -34,10 +34,15 @@ def run(*args, cwd=None, stdin=None, env=None, timeout=120):
     )
 
 
-def ok(*args, **more):
+def ends(*args, status=0, **more):
+    """The finished process, whose exit status was this one."""
     done = run(*args, **more)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, (done.returncode, done.stderr, done.stdout[-1000:])
     return done
+
+
+def ok(*args, **more):
+    return ends(*args, **more)
 
 
 def fails(status, *args, **more):

@@ -92,3 +92,15 @@ def seed():
 @pytest.fixture
 def rng(seed):
     return random.Random(seed)
+
+
+@pytest.fixture()
+def recorded():
+    """What is compared goes into docs/support.md; a comparison that failed fails the test that made it."""
+    import support
+    import tally
+
+    before = len(tally.FAILED)
+    with support.recording():
+        yield
+    assert tally.FAILED[before:] == []

@@ -18,29 +18,16 @@ import support
 h5py = pytest.importorskip("h5py")
 numcodecs = pytest.importorskip("numcodecs")
 zarr = pytest.importorskip("zarr")
-import tally  # noqa: E402
 import test_hdf5_oracle as oracle  # noqa: E402
+from cli_program import ends as run  # noqa: E402
 from conftest import ROOT, find_program  # noqa: E402
 
 warnings.simplefilter("ignore")
+pytestmark = pytest.mark.usefixtures("recorded")
 PROGRAM = os.path.abspath(find_program())
 oracle.DUMP = str(ROOT / PROGRAM).rsplit("/", 1)[0] + "/tests/cm_dump"
 LIBVERS = ["earliest", "latest"]
 N = 11
-
-
-@pytest.fixture(autouse=True)
-def recorded():
-    before = len(tally.FAILED)
-    with support.recording():
-        yield
-    assert tally.FAILED[before:] == []
-
-
-def run(*args, status=0):
-    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, (done.returncode, done.stderr, done.stdout[-1000:])
-    return done
 
 
 def mixed(dtype, shape, salt=0):

@@ -16,30 +16,17 @@ import support
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
-import tally  # noqa: E402
 import test_hdf5_oracle as oracle  # noqa: E402
+from cli_program import ends as run  # noqa: E402
 from conftest import ROOT, find_program  # noqa: E402
 
 warnings.simplefilter("ignore")
+pytestmark = pytest.mark.usefixtures("recorded")
 PROGRAM = os.path.abspath(find_program())
 oracle.DUMP = str(ROOT / PROGRAM).rsplit("/", 1)[0] + "/tests/cm_dump"
 N = 13
 TEXT = h5py.string_dtype()
 WORDS = ["", "a", "één", "\u65e5\u672c \U0001f600", "\"quoted\" \\ and / more", "tab\tline\nbell\x07", "x" * 5000]
-
-
-@pytest.fixture(autouse=True)
-def recorded():
-    before = len(tally.FAILED)
-    with support.recording():
-        yield
-    assert tally.FAILED[before:] == []
-
-
-def run(*args, status=0):
-    done = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, (done.returncode, done.stderr, done.stdout[-1000:])
-    return done
 
 
 def lists(t):
